@@ -1,0 +1,1 @@
+"""Tuneworthy answers by measurement: is fine-tuning worthwhile for this task?"""

@@ -1,0 +1,173 @@
+"""Project: a use-case folder on disk. The only module that knows file names.
+
+    my-usecase/
+      usecase.toml              what the user writes
+      data/examples.jsonl       what the user has (also .csv, .parquet)
+      suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
+      docs/                     the documents, if knowledge is needed
+      .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tuneworthy import usecase as usecases
+from tuneworthy.content import folder_digest, storage_error
+from tuneworthy.errors import DataError, ProjectBusy
+from tuneworthy.usecase import UseCase
+
+DATA_FORMATS = (".jsonl", ".csv", ".parquet", ".json")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A use-case folder. Paths only; reading and writing belong to the stages."""
+
+    folder: Path
+
+    @cached_property
+    def usecase(self) -> UseCase:
+        """The validated usecase.toml. Raises UseCaseError."""
+        return usecases.load(self.folder / "usecase.toml")
+
+    # --- what the user writes ---
+
+    @property
+    def usecase_file(self) -> Path:
+        return self.folder / "usecase.toml"
+
+    @property
+    def examples_file(self) -> Path | None:
+        """data/examples.* in whichever format the user has; None where there is none.
+
+        Raises:
+            DataError: several files claim to be the examples.
+        """
+        found = [path for ending in DATA_FORMATS if (path := self.folder / "data" / f"examples{ending}").exists()]
+        if len(found) > 1:
+            raise DataError(
+                f"several files claim to be the examples: {', '.join(path.name for path in found)}",
+                [],
+                next="keep one, or merge them with: tuneworthy data import FILE",
+                where=str(self.folder / "data"),
+            )
+        return found[0] if found else None
+
+    @property
+    def native_examples(self) -> Path:
+        """Where `data import` writes."""
+        return self.folder / "data" / "examples.jsonl"
+
+    @property
+    def docs(self) -> Path | None:
+        name = self.usecase.docs_folder
+        return None if name is None else self.folder / name
+
+    @cached_property
+    def docs_digest(self) -> str:
+        """Digest over the documents' names and contents; empty where there are none."""
+        return folder_digest(self.docs) if self.docs is not None and self.docs.is_dir() else ""
+
+    # --- the suite ---
+
+    @property
+    def cases_file(self) -> Path:
+        return self.folder / "suite" / "cases.jsonl"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.folder / "suite" / "suite.lock"
+
+    @property
+    def openings_file(self) -> Path:
+        return self.folder / "suite" / "openings.jsonl"
+
+    @property
+    def registrations_file(self) -> Path:
+        return self.folder / "suite" / "registrations.jsonl"
+
+    # --- what is derived; safe to delete ---
+
+    @property
+    def store(self) -> Path:
+        return self.folder / ".tuneworthy"
+
+    @property
+    def versions(self) -> Path:
+        return self.store / "data"
+
+    @property
+    def answers(self) -> Path:
+        return self.store / "answers"
+
+    @property
+    def adapters(self) -> Path:
+        return self.store / "adapters"
+
+    @property
+    def indexes(self) -> Path:
+        return self.store / "indexes"
+
+    @property
+    def runs(self) -> Path:
+        return self.store / "runs"
+
+    def run(self, run_id: str) -> Path:
+        return self.runs / run_id
+
+    def latest_run(self) -> Path | None:
+        """The run whose verdict was written last."""
+        verdicts = sorted(self.runs.glob("*/verdict.json"), key=lambda path: path.stat().st_mtime_ns)
+        return verdicts[-1].parent if verdicts else None
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """Hold the folder while writing to it. The lock goes with the process, so a killed run leaves none behind.
+
+        Raises:
+            ProjectBusy: another process holds it; its owner is named.
+            StorageError: the folder cannot be written.
+        """
+        path = self.store / "lock"
+        try:
+            self.store.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise storage_error(error, path) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ProjectBusy(
+                    f"another run works on this folder: {file.read().strip() or 'owner not known'}",
+                    why="two runs at once would spoil each other's records",
+                    next="wait for it, or stop it; then run the same command again",
+                    where=str(self.folder),
+                ) from None
+            file.truncate(0)
+            owner = {"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid(), "doing": doing}
+            file.write(json.dumps(owner))
+            file.flush()
+            yield
+
+
+def open_project(folder: Path | str) -> Project:
+    """The project in a folder, its usecase.toml validated.
+
+    Raises:
+        UseCaseError: no usecase.toml, or mistakes in it.
+    """
+    project = Project(Path(folder).resolve())
+    _ = project.usecase
+    return project

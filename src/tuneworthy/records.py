@@ -1,0 +1,355 @@
+"""The nouns that stages exchange: frozen, typed, serialisable; names, arguments and hashes, never live objects.
+
+    Example ─┐                       Lever ─→ Candidate ─→ (answer) ─→ Answer ─→ (scorer) ─→ Score
+    Dataset  ├─ data                                                      └──── CaseResult ────┘
+    Case  ───┘                                                                      │
+                                       Verdict ←─ Comparison ←─ two Arms ←──────── Arm
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from tuneworthy.content import digest
+
+Input = Mapping[str, JsonValue]
+"""One input: field name → text, number or boolean, in the shape that the use case declares."""
+
+LeverName = str
+"""prompt, few_shot, constrained, classifier, rag, lora, rag_lora, full, or the name of a plug-in."""
+
+UnscoredReason = Literal[
+    "parse", "judge_refused", "judge_truncated", "content_filter", "timeout", "transport", "missing_expected"
+]
+"""Why a case has no score. The closed list of evidence/statistics, section 8: the scorer or the channel failed.
+A malformed answer of the model is not in it: that is a score of 0."""
+
+
+class Record(BaseModel):
+    """Frozen, unknown keys refused, named by the hash of its content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of this record."""
+        return digest(self.model_dump(mode="json"))
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+class Provenance(Record):
+    """Where a row came from."""
+
+    source: str
+    """file name, relative to the project where possible"""
+    line: int = 0
+    """1-based line of a text file, row number of a table; 0 = not known"""
+    format: str = ""
+    licence: str = ""
+
+
+class Example(Record):
+    """One row to learn from."""
+
+    input: dict[str, JsonValue]
+    expected: JsonValue
+    """a label or text (str), or a JSON object, as the output of the use case says"""
+    provenance: Provenance = Provenance(source="")
+
+    @cached_property
+    def name(self) -> str:
+        """16 hexadecimal digits of the hash of input and expected output; provenance does not count."""
+        return digest({"input": self.input, "expected": self.expected})[:16]
+
+
+class Case(Record):
+    """One row to be judged on."""
+
+    id: str
+    input: dict[str, JsonValue]
+    expected: JsonValue = None
+    evidence: str = ""
+    """the passage that holds the facts, written by the owner of the case; empty where none is needed"""
+    tags: tuple[str, ...] = ()
+    cluster: str = ""
+    """cases that share a document, customer or near-duplicate group are one cluster; empty = its own"""
+
+
+class Dataset(Record):
+    """The manifest of one version of examples; the rows lie beside it."""
+
+    version: str
+    """hash over the sorted names of the rows: the same data in another order is the same version"""
+    rows: int
+    exact_duplicates: int
+    sources: tuple[str, ...]
+
+
+# --- asking a model ------------------------------------------------------------------------------
+
+
+class Message(Record):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Constraint(Record):
+    """What the output is forced to be while it is decoded."""
+
+    kind: Literal["labels", "json_schema"]
+    labels: tuple[str, ...] = ()
+    json_schema: dict[str, JsonValue] | None = None
+    how: Literal["decode", "score"] = "decode"
+    """labels only: `decode` = greedy under a grammar; `score` = the label with the highest total log-probability"""
+
+
+class Decoding(Record):
+    """How text is generated. The same for every arm of a comparison, but for the seed."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    """0 = greedy"""
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+class Request(Record):
+    """One question to a model."""
+
+    messages: tuple[Message, ...]
+    decoding: Decoding = Decoding()
+    constraint: Constraint | None = None
+
+
+class Completion(Record):
+    """What a model said, or why it did not."""
+
+    text: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    """wall time of this answer; in a batch, the batch's time divided by its rows"""
+    finish: Literal["stop", "length", "error"] = "stop"
+    error: UnscoredReason | None = None
+    detail: str = ""
+
+
+# --- candidates ----------------------------------------------------------------------------------
+
+
+class Prompt(Record):
+    """The wording of a prompt. One renderer (answering.render) lays it out for every arm."""
+
+    name: str
+    instruction: str
+    """complete text before the input, the output contract included"""
+    system: str = ""
+    reminder: str = ""
+    """text after the input, just before the answer"""
+
+
+class Shots(Record):
+    """Worked examples in the prompt."""
+
+    pick: Literal["fixed", "nearest"]
+    k: int
+    layout: Literal["turns", "inline"] = "turns"
+    """`turns` = earlier user/assistant turns; `inline` = Input/Output pairs inside the one user message"""
+    names: tuple[str, ...] = ()
+    """names of the examples when fixed"""
+    data_version: str
+    """the examples that may be picked"""
+
+
+class RetrieverRef(Record):
+    """Which passages are put before the model."""
+
+    name: str
+    """bm25, dense, hybrid, or a plug-in"""
+    docs: str
+    """digest of the documents' content"""
+    top_k: int
+    chunk_words: int = 80
+    """longest passage in words"""
+
+
+class AdapterRef(Record):
+    """LoRA weights."""
+
+    weights: str
+    """digest of adapter_config.json and adapter_model.safetensors"""
+    path: str
+    """folder, relative to the project; where it lies, while `weights` says what it is"""
+    scale: float = 1.0
+    """1 = as trained; below 1 the adapter is weakened"""
+
+
+class ClassifierRef(Record):
+    """A plain classifier: no language model."""
+
+    features: Literal["tfidf", "embeddings"]
+    c: float
+    """inverse regularisation strength of the logistic regression"""
+    data_version: str
+    embedder: str = ""
+
+
+class Candidate(Record):
+    """What answers, all by reference. `answering.Answerer` turns it into answers."""
+
+    lever: LeverName
+    model: str
+    """digest of the base model (weights, tokenizer, chat template), or of the endpoint; `none` for a classifier"""
+    prompt: Prompt | None = None
+    shots: Shots | None = None
+    constraint: Constraint | None = None
+    retriever: RetrieverRef | None = None
+    adapter: AdapterRef | None = None
+    classifier: ClassifierRef | None = None
+    decoding: Decoding = Decoding()
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+class Score(Record):
+    """A value in [0, 1], or unscored with a reason; never both."""
+
+    value: float | None = Field(default=None, ge=0.0, le=1.0)
+    unscored: UnscoredReason | None = None
+    explanation: str = ""
+    parts: dict[str, float] = {}
+    """e.g. per field of an extraction"""
+
+    def model_post_init(self, context: Any) -> None:
+        if (self.value is None) == (self.unscored is None):
+            raise ValueError("a score has a value or a reason for having none, and not both")
+
+
+class Passage(Record):
+    """A retrieved piece of a document."""
+
+    id: str
+    """`file#number`, what an answer cites"""
+    title: str
+    text: str
+    score: float = 0.0
+
+
+class Answer(Record):
+    """What a candidate answered to one input."""
+
+    text: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    finish: Literal["stop", "length", "error"] = "stop"
+    error: UnscoredReason | None = None
+    detail: str = ""
+    passages: tuple[str, ...] = ()
+    """ids of the passages that were put before the model"""
+    prompt_digest: str = ""
+    """digest of the rendered messages"""
+
+
+class CaseResult(Record):
+    """One case answered and scored."""
+
+    case: str
+    answer: Answer
+    score: Score
+    """the primary scorer of the bar, strict"""
+    lenient: Score
+    """the same answer, read leniently (fences and prose stripped, label aliases): separates format from content"""
+    others: dict[str, Score] = {}
+    """further scorers of the suite by name"""
+    evidence_found: bool | None = None
+    """was the case's evidence among the retrieved passages; None where there is none to find"""
+
+
+class Arm(Record):
+    """One candidate measured on one set of cases."""
+
+    name: str
+    """lever, plus `/seed-1` and the like where one lever has several arms"""
+    candidate: Candidate
+    cases: str
+    """digest of the suite lock, or `dev:<version>` on the development split"""
+    results: tuple[CaseResult, ...]
+    exploratory: bool = False
+    """a second opening of the locked cases: it cannot support `tune`"""
+
+    def scores(self, *, lenient: bool = False) -> dict[str, float]:
+        """case id → score, scored cases only."""
+        chosen = {r.case: (r.lenient if lenient else r.score).value for r in self.results}
+        return {case: value for case, value in chosen.items() if value is not None}
+
+    @property
+    def unscored(self) -> dict[str, UnscoredReason]:
+        """case id → reason, unscored cases only."""
+        return {r.case: r.score.unscored for r in self.results if r.score.unscored is not None}
+
+
+class Interval(Record):
+    """A point with its limits."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+
+class Comparison(Record):
+    """Two arms, paired by case: candidate minus reference."""
+
+    reference: str
+    candidate: str
+    n: int
+    """cases scored in both arms"""
+    difference: Interval | None
+    """None when no interval can be given (evidence/statistics, section 6, zero variance)"""
+    p: float
+    """two-sided p of the primary test"""
+    test: str
+    """`mid-p McNemar` or `sign-flip permutation`"""
+    p_exact: float | None = None
+    """exact conditional McNemar, binary scores only"""
+    p_adjusted: float | None = None
+    """after Holm, where the contrast belongs to a family"""
+    tango: Interval | None = None
+    """Tango's score interval beside Newcombe's, binary scores only"""
+    wins: int
+    """cases where the candidate is better"""
+    losses: int
+    dropped: int
+    """cases unscored in at least one arm"""
+    worst_case: float
+    """difference if the candidate's unscored cases were 0 and the reference's were 1"""
+    sd: float = 0.0
+    """standard deviation of the per-case differences"""
+    registered: bool = True
+    note: str = ""
+    """a sentence that replaces the p-value when too few cases differ to reach alpha"""
+
+
+class LeverResult(Record):
+    """What became of one lever in a run: measured, or not tried and why."""
+
+    lever: LeverName
+    state: Literal["measured", "not_tried", "not_applicable", "failed"]
+    reason: str = ""
+    trials: tuple[dict[str, JsonValue], ...] = ()
+    """what was tried on the development split: settings and scores"""
+    dev_score: float | None = None
+    cost: dict[str, float] = {}
+    """seconds of tuning and training, tokens per answer, …; measured only"""

@@ -1,0 +1,95 @@
+"""Every protocol that a plug-in can implement, on one screen. Built-ins come in through the same door (plugins.py).
+
+Each seam is small and synchronous; concurrency belongs to the one loop that needs it. Every seam ships an
+implementation that needs no network, no GPU and no extra, and one contract test runs all implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from tuneworthy.records import Candidate, Case, Completion, LeverResult, Message, Passage, Request, Score
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tuneworthy.levers.bench import Bench
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Something that can be asked. Implementations: scripted, local, openai_compatible."""
+
+    name: str
+    digest: str
+    """names everything that decides an answer: weights, tokenizer, chat template, precision; or the endpoint"""
+    context: int | None
+    """longest prompt plus answer in tokens; None = not known"""
+
+    def complete(
+        self, requests: Sequence[Request], on_done: Callable[[int, Completion], None] | None = None
+    ) -> list[Completion]:
+        """Answer every request, in order. A request that fails gives a Completion with `error`, never an exception
+        and never an empty text in its place. `on_done(index, completion)` is called as answers arrive."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int | None:
+        """Tokens of the rendered prompt, or None where they cannot be counted without asking."""
+        ...
+
+    def constraint_problem(self, request: Request) -> str:
+        """Why this model cannot enforce the request's constraint; empty when it can."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Judges one output. Pure: the same case and output give the same score."""
+
+    name: str
+    version: int
+    binary: bool
+    """True when values are only 0 and 1: decides which statistics apply"""
+
+    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
+        """Strict, or lenient: code fences and surrounding prose stripped, types coerced, label aliases accepted."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Finds passages. Implementations: bm25, dense, hybrid."""
+
+    name: str
+    digest: str
+    """names the documents and the settings"""
+
+    def search(self, query: str, top_k: int) -> list[Passage]:
+        """The `top_k` best passages, best first; ties broken by passage id."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    name: str
+    digest: str
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 array of shape (len(texts), dimensions), rows of length 1."""
+        ...
+
+
+@runtime_checkable
+class Lever(Protocol):
+    """Turns data into a Candidate, using the development split only."""
+
+    name: str
+    trains: bool
+    """True when it changes weights: such levers stand behind the gates"""
+
+    def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
+        """The best candidate this lever finds, and what was tried; None with the reason when it does not apply."""
+        ...
