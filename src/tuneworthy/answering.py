@@ -1,0 +1,214 @@
+"""The one path that answers: retrieve → render → generate. Evaluation, training prompts and serving all come here.
+
+What was measured is what runs, because nothing else renders a prompt.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneworthy import rendering
+from tuneworthy.content import digest
+from tuneworthy.errors import ModelError
+from tuneworthy.records import Answer, Candidate, Completion, Example, Input, Message, Passage, Prompt, Request, Shots
+from tuneworthy.retrievers.examples import NearestExamples, query_text
+from tuneworthy.seams import Embedder, Model, Retriever
+from tuneworthy.usecase import UseCase
+
+if TYPE_CHECKING:
+    from tuneworthy.models.plain_classifier import PlainClassifier
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What candidates refer to by name or hash, opened once and shared by all of them."""
+
+    usecase: UseCase
+    folder: Path
+    model: Model
+    pool: tuple[Example, ...] = ()
+    """the training split: few-shot examples and classifiers come from here"""
+    data_version: str = ""
+    embedder: Embedder | None = None
+
+    @cached_property
+    def nearest(self) -> NearestExamples:
+        return NearestExamples(self.pool)
+
+    @cached_property
+    def by_name(self) -> dict[str, Example]:
+        return {example.name: example for example in self.pool}
+
+
+class Answerer:
+    """A candidate that answers.
+
+    Raises:
+        ModelError: the candidate refers to another model or other data than the sources hold.
+    """
+
+    def __init__(self, candidate: Candidate, sources: Sources) -> None:
+        self.candidate, self.sources = candidate, sources
+        self._check_references()
+        self._model = self._adapted_model()
+        self._retriever = self._open_retriever()
+
+    def answer(
+        self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None
+    ) -> list[Answer]:
+        """One answer per input, in order; a failure is an Answer with `error`. `on_done(index, answer)` as they come."""
+        if self.candidate.classifier is not None:
+            return self._classify(inputs, on_done)
+        found = [self.passages(row) for row in inputs]
+        requests = [self.request(row, passages) for row, passages in zip(inputs, found, strict=True)]
+
+        def done(index: int, completion: Completion) -> None:
+            if on_done is not None:
+                on_done(index, _answer(completion, found[index]))
+
+        completions = self._model.complete(requests, done)
+        return [_answer(completion, passages) for completion, passages in zip(completions, found, strict=True)]
+
+    def request(self, row: Input, passages: Sequence[Passage]) -> Request:
+        """The complete question to the model."""
+        return Request(
+            messages=self.messages(row, passages),
+            decoding=self.candidate.decoding,
+            constraint=self.candidate.constraint,
+        )
+
+    def messages(self, row: Input, passages: Sequence[Passage] = (), *, exclude: str = "") -> tuple[Message, ...]:
+        """The rendered prompt of one input. `exclude` names an example that must not serve as a shot."""
+        if self.candidate.prompt is None:
+            raise ModelError("this candidate asks no model, so it has no prompt")
+        shots = self._shots(row, exclude)
+        layout = self.candidate.shots.layout if self.candidate.shots else "turns"
+        return render(self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages)
+
+    def passages(self, row: Input) -> list[Passage]:
+        """The passages put before the model for one input; none without a retriever."""
+        if self._retriever is None or self.candidate.retriever is None:
+            return []
+        return self._retriever.search(query_text(row), self.candidate.retriever.top_k)
+
+    @cached_property
+    def key(self) -> str:
+        """Names everything that decides this candidate's answers, the code that renders prompts included."""
+        return digest([candidate_digest(self.candidate), self._retriever.digest if self._retriever else "", CODE])
+
+    # --- opening what the candidate refers to ---
+
+    def _check_references(self) -> None:
+        wanted = {ref.data_version for ref in (self.candidate.shots, self.candidate.classifier) if ref is not None}
+        if wanted - {self.sources.data_version}:
+            raise ModelError("the candidate was made from another data version", next="run it again on the current data")
+        if self.candidate.classifier is None and self.candidate.model != self.sources.model.digest:
+            raise ModelError("the candidate was made with another base model", next="run it again with the current model")
+
+    def _adapted_model(self) -> Model:
+        ref = self.candidate.adapter
+        if ref is None:
+            return self.sources.model
+        adapt = getattr(self.sources.model, "with_adapter", None)
+        if adapt is None:
+            raise ModelError(f"{self.sources.model.name} cannot load adapters", next="use a local base model")
+        adapted: Model = adapt(self.sources.folder / ref.path, ref.scale)
+        return adapted
+
+    def _open_retriever(self) -> Retriever | None:
+        ref = self.candidate.retriever
+        docs = self.sources.usecase.docs_folder
+        if ref is None or docs is None:
+            return None
+        from tuneworthy.retrievers.open import open_retriever
+
+        return open_retriever(ref, self.sources.folder / docs, self.sources.embedder)
+
+    def _shots(self, row: Input, exclude: str) -> list[Example]:
+        shots: Shots | None = self.candidate.shots
+        if shots is None or shots.k == 0:
+            return []
+        if shots.pick == "nearest":
+            return self.sources.nearest.pick(row, shots.k, exclude=exclude)
+        return [self.sources.by_name[name] for name in shots.names if name != exclude]
+
+    def _classify(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None) -> list[Answer]:
+        import time
+
+        started = time.perf_counter()
+        labels = self._classifier.predict([query_text(row) for row in inputs])
+        seconds = (time.perf_counter() - started) / max(1, len(inputs))
+        answers = [Answer(text=label, seconds=seconds) for label in labels]
+        for index, answer in enumerate(answers):
+            if on_done is not None:
+                on_done(index, answer)
+        return answers
+
+    @cached_property
+    def _classifier(self) -> PlainClassifier:
+        from tuneworthy.models.plain_classifier import PlainClassifier
+
+        ref = self.candidate.classifier
+        if ref is None:
+            raise ModelError("this candidate has no classifier")
+        texts = [query_text(example.input) for example in self.sources.pool]
+        labels = [str(example.expected) for example in self.sources.pool]
+        return PlainClassifier(ref, texts, labels, self.sources.embedder)
+
+
+def render(
+    prompt: Prompt,
+    row: Input,
+    *,
+    usecase: UseCase,
+    shots: Sequence[Example] = (),
+    layout: str = "turns",
+    passages: Sequence[Passage] = (),
+) -> tuple[Message, ...]:
+    """Lay a prompt out as chat messages: instruction, examples, passages, input, reminder, in this order."""
+
+    def block(fields: Input) -> str:
+        return rendering.input_block(usecase.input, fields)
+
+    def expected(example: Example) -> str:
+        return rendering.render_expected(usecase.output, example.expected)
+
+    question = _lines(_passage_block(passages), block(row), prompt.reminder)
+    system = (Message(role="system", content=prompt.system),) if prompt.system else ()
+    if not shots:
+        return (*system, Message(role="user", content=_lines(prompt.instruction, question)))
+    if layout == "inline":
+        examples = _lines(*(f"Input:\n{block(e.input)}\nOutput: {expected(e)}" for e in shots))
+        return (*system, Message(role="user", content=_lines(prompt.instruction, examples, f"Input:\n{question}\nOutput:")))
+    turns: list[Message] = []
+    for number, example in enumerate(shots):
+        asked = _lines(prompt.instruction, block(example.input)) if number == 0 else block(example.input)
+        turns += [Message(role="user", content=asked), Message(role="assistant", content=expected(example))]
+    return (*system, *turns, Message(role="user", content=question))
+
+
+def candidate_digest(candidate: Candidate) -> str:
+    """Names what a candidate is. Where its adapter lies does not count; what the adapter holds does."""
+    fields = candidate.model_dump(mode="json", exclude={"lever": True, "adapter": {"path"}})
+    return digest(fields)
+
+
+def _passage_block(passages: Sequence[Passage]) -> str:
+    return "\n".join(f"Passage {n}: {p.title}. {p.text}" for n, p in enumerate(passages, start=1))
+
+
+def _lines(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _answer(completion: Completion, passages: Sequence[Passage]) -> Answer:
+    return Answer(**completion.model_dump(), passages=tuple(passage.id for passage in passages))
+
+
+CODE = digest([inspect.getsource(render), inspect.getsource(_lines), inspect.getsource(rendering)])
+"""Changes when the code that lays out prompts changes: cached answers of older code are not reused."""

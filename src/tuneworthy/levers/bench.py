@@ -1,0 +1,147 @@
+"""The bench that a lever works at: the use case, the examples, the development split, and how to try things out.
+
+Everything here is development data. The locked cases are out of reach of a lever on purpose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuneworthy.answering import Answerer, Sources
+from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
+from tuneworthy.project import Project
+from tuneworthy.records import Arm, Candidate, Case, Decoding, Example, LeverResult
+from tuneworthy.usecase import UseCase
+
+Tell = Callable[[str, int, int], None]
+"""(what is being done, steps done, steps) → progress for a person to see"""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Bench:
+    """What levers share during one run."""
+
+    project: Project
+    sources: Sources
+    train: tuple[Example, ...]
+    dev: tuple[Case, ...]
+    yardstick: Yardstick
+    may_train: str = ""
+    """empty = the gates are open; otherwise why training is refused"""
+    tell: Tell = silent
+    found: dict[str, Candidate] = field(default_factory=dict)
+    """lever → its candidate, for the levers that build on others"""
+    dev_arms: dict[str, Arm] = field(default_factory=dict)
+    """lever → its candidate's arm on the whole development split"""
+
+    @property
+    def usecase(self) -> UseCase:
+        return self.sources.usecase
+
+    @property
+    def decoding(self) -> Decoding:
+        """Greedy, the same for every arm."""
+        return Decoding(max_tokens=self.sources.usecase.output.max_tokens, seed=self.sources.usecase.seed)
+
+    def try_out(self, candidate: Candidate, label: str, *, cases: Sequence[Case] | None = None) -> Arm:
+        """Measure a candidate on (a part of) the development split."""
+        chosen = self.dev if cases is None else tuple(cases)
+        return measure(
+            label,
+            Answerer(candidate, self.sources),
+            chosen,
+            self.yardstick,
+            cases_digest=f"dev:{self.sources.data_version}",
+            store=self.project.answers,
+            on_progress=lambda done, total: self.tell(label, done, total),
+        )
+
+    def screen(self, variants: Mapping[str, Candidate]) -> tuple[str | None, list[dict[str, Any]]]:
+        """Try variants on as many development cases as the budget of calls allows; the best name, and all scores.
+
+        Equal scores go to the earlier variant: list the cheaper one first.
+        """
+        share = max(20, self.usecase.budget.dev_calls // max(1, len(variants)))
+        cases = self.dev[:share]
+        trials: list[dict[str, Any]] = []
+        for name, candidate in variants.items():
+            arm = self.try_out(candidate, name, cases=cases)
+            trials.append({"variant": name, "cases": len(cases), "score": _rounded(mean_score(arm)), **tokens(arm)})
+        scored = [trial for trial in trials if trial["score"] is not None]
+        best = max(scored, key=lambda trial: trial["score"], default=None)
+        return (str(best["variant"]) if best else None), trials
+
+    def settle(
+        self, lever: str, variants: Mapping[str, Candidate], *, reason: str = ""
+    ) -> tuple[Candidate | None, LeverResult]:
+        """Screen the variants and measure the best on the whole development split."""
+        best, trials = self.screen(variants)
+        if best is None:
+            return None, LeverResult(lever=lever, state="failed", reason=self._why_unscored(variants), trials=tuple(trials))
+        return self.adopt(lever, variants[best], trials, reason=reason or best)
+
+    def adopt(
+        self, lever: str, candidate: Candidate, trials: Sequence[dict[str, Any]], *, reason: str = "", **cost: float
+    ) -> tuple[Candidate, LeverResult]:
+        """Make a candidate the lever's own: measured on the whole development split, known to later levers."""
+        arm = self.try_out(candidate, lever)
+        self.found[lever], self.dev_arms[lever] = candidate, arm
+        return candidate, LeverResult(
+            lever=lever,
+            state="measured",
+            reason=reason,
+            trials=tuple(trials),
+            dev_score=_rounded(mean_score(arm)),
+            cost=cost,
+        )
+
+    def better_of(self, *levers: str) -> str | None:
+        """The lever with the best development score among those that were found; ties go to the first."""
+        scored = [(lever, mean_score(self.dev_arms[lever])) for lever in levers if lever in self.dev_arms]
+        return max((pair for pair in scored if pair[1] is not None), key=lambda pair: pair[1] or 0.0, default=(None,))[0]
+
+    def dev_score(self, candidate: Candidate, label: str) -> tuple[float, float] | None:
+        """Mean and standard error on the whole development split; None when nothing could be scored."""
+        values = list(self.try_out(candidate, label).scores().values())
+        if not values:
+            return None
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
+        return mean, math.sqrt(variance / len(values))
+
+    def _why_unscored(self, variants: Mapping[str, Candidate]) -> str:
+        for name, candidate in variants.items():
+            for result in self.try_out(candidate, name, cases=self.dev[:20]).results:
+                if result.score.unscored is not None:
+                    return f"no answer could be scored: {result.score.unscored}: {result.score.explanation}"
+        return "no answer could be scored"
+
+
+def not_applicable(lever: str, reason: str) -> tuple[None, LeverResult]:
+    """This lever does not fit the task."""
+    return None, LeverResult(lever=lever, state="not_applicable", reason=reason)
+
+
+def not_tried(lever: str, reason: str) -> tuple[None, LeverResult]:
+    """This lever could fit, but was not tried."""
+    return None, LeverResult(lever=lever, state="not_tried", reason=reason)
+
+
+def tokens(arm: Arm) -> dict[str, float]:
+    """Mean tokens per answer."""
+    n = max(1, len(arm.results))
+    return {
+        "tokens_in": round(sum(r.answer.tokens_in for r in arm.results) / n, 1),
+        "tokens_out": round(sum(r.answer.tokens_out for r in arm.results) / n, 1),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,68 @@
+"""The first lever: the instruction with the output contract, in a few honest phrasings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from tuneworthy.levers.bench import Bench
+from tuneworthy.records import Candidate, LeverResult, Prompt
+from tuneworthy.usecase import Output, UseCase
+
+
+class PromptLever:
+    """Three phrasings on the development split; the best one is also what later levers build on."""
+
+    name = "prompt"
+    trains = False
+
+    def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
+        """The best phrasing."""
+        variants = {
+            prompt.name: Candidate(
+                lever=self.name, model=bench.sources.model.digest, prompt=prompt, decoding=bench.decoding
+            )
+            for prompt in phrasings(bench.usecase)
+        }
+        return bench.settle(self.name, variants)
+
+
+def phrasings(usecase: UseCase) -> tuple[Prompt, ...]:
+    """Wordings that differ where models are known to be sensitive: order, explicit contract, reminder at the end."""
+    contract = output_contract(usecase.output)
+    short = _reminder(usecase.output)
+    return (
+        Prompt(name="plain", instruction=f"{usecase.instruction}\n{contract}".strip()),
+        Prompt(name="reminded", instruction=f"{usecase.instruction}\n{contract}".strip(), reminder=short),
+        Prompt(name="after", instruction=usecase.instruction, reminder=contract or short),
+    )
+
+
+def output_contract(output: Output) -> str:
+    """What a right answer looks like, in words."""
+    if output.kind == "label":
+        return f"Answer with exactly one of these labels and nothing else.\nLabels: {', '.join(output.labels)}"
+    if output.kind == "json":
+        return f"Answer with one JSON object and nothing else. Keys: {_keys(output.json_schema or {})}"
+    limit = f" in at most {output.max_chars} characters" if output.max_chars else ""
+    return f"Answer{limit}." if limit else ""
+
+
+def _reminder(output: Output) -> str:
+    return {"label": "Label:", "json": "JSON:", "text": "Answer:"}[output.kind]
+
+
+def _keys(schema: Mapping[str, JsonValue]) -> str:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return "as the schema says"
+    return ", ".join(_key(name, spec) for name, spec in properties.items())
+
+
+def _key(name: str, spec: JsonValue) -> str:
+    if isinstance(spec, dict) and isinstance(spec.get("enum"), list):
+        return f"{name} ({' | '.join(str(value) for value in spec['enum'])})"
+    if isinstance(spec, dict) and isinstance(spec.get("description"), str):
+        return f"{name} ({spec['description']})"
+    return name

@@ -1,0 +1,102 @@
+"""Measure one candidate on cases: answer, score, and keep what could not be scored apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuneworthy.answering import Answerer
+from tuneworthy.measure.answers import AnswerStore
+from tuneworthy.records import Answer, Arm, Case, CaseResult, Score
+from tuneworthy.seams import Scorer
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """How answers are judged: the scorer of the bar, and further ones."""
+
+    primary: Scorer
+    others: tuple[Scorer, ...] = field(default=())
+
+    def judge(self, case: Case, answer: Answer, evidence_found: bool | None = None) -> CaseResult:
+        """Score one answer. A failed channel is unscored; a bad answer is a score."""
+        if answer.error is not None:
+            failed = Score(unscored=answer.error, explanation=answer.detail)
+            return CaseResult(case=case.id, answer=answer, score=failed, lenient=failed)
+        return CaseResult(
+            case=case.id,
+            answer=answer,
+            score=self.primary.score(case, answer.text),
+            lenient=self.primary.score(case, answer.text, lenient=True),
+            others={scorer.name: scorer.score(case, answer.text) for scorer in self.others},
+            evidence_found=evidence_found,
+        )
+
+
+def measure(
+    name: str,
+    answerer: Answerer,
+    cases: Sequence[Case],
+    yardstick: Yardstick,
+    *,
+    cases_digest: str,
+    store: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    exploratory: bool = False,
+) -> Arm:
+    """Answer and score every case.
+
+    Args:
+        name: the arm's name.
+        cases_digest: digest of the suite lock, or `dev:<version>`.
+        store: folder of kept answers; what is there is not asked again.
+        on_progress: called with (cases answered, cases).
+    """
+    answers = _answers(answerer, cases, AnswerStore(store, answerer.key), on_progress)
+    results = tuple(
+        yardstick.judge(case, answer, _evidence_found(answerer, case))
+        for case, answer in zip(cases, answers, strict=True)
+    )
+    return Arm(
+        name=name, candidate=answerer.candidate, cases=cases_digest, results=results, exploratory=exploratory
+    )
+
+
+def mean_score(arm: Arm, *, lenient: bool = False) -> float | None:
+    """Mean over scored cases; None when nothing was scored."""
+    values = arm.scores(lenient=lenient).values()
+    return sum(values) / len(values) if values else None
+
+
+def _answers(
+    answerer: Answerer, cases: Sequence[Case], store: AnswerStore, on_progress: Callable[[int, int], None] | None
+) -> list[Answer]:
+    known = {index: answer for index, case in enumerate(cases) if (answer := store.get(case.input)) is not None}
+    open_indexes = [index for index in range(len(cases)) if index not in known]
+    done = len(known)
+
+    def progress() -> None:
+        if on_progress is not None:
+            on_progress(done, len(cases))
+
+    def keep(position: int, answer: Answer) -> None:
+        nonlocal done
+        done += 1
+        store.keep(cases[open_indexes[position]].input, answer)
+        progress()
+
+    progress()
+    if open_indexes:
+        fresh = answerer.answer([cases[index].input for index in open_indexes], keep)
+        known |= dict(zip(open_indexes, fresh, strict=True))
+    return [known[index] for index in range(len(cases))]
+
+
+def _evidence_found(answerer: Answerer, case: Case) -> bool | None:
+    """Is the passage with the facts among the retrieved ones? None without evidence or without a retriever."""
+    if not case.evidence or answerer.candidate.retriever is None:
+        return None
+    wanted = " ".join(case.evidence.split()).casefold()
+    texts = [" ".join(passage.text.split()).casefold() for passage in answerer.passages(case.input)]
+    return any(wanted in text or text in wanted for text in texts)
