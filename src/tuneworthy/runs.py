@@ -1,0 +1,217 @@
+"""RunRecord: everything one run found out, as `runs/<id>/verdict.json`. A public file format.
+
+    RunRecord ── timing            the only clock times, so that two runs can be compared without them
+              ├─ verdict           what to do, why, what was not measured
+              ├─ gates             the five prerequisites with evidence
+              ├─ suite, openings   what was locked, and who looked when
+              ├─ data              version, splits, leaks
+              ├─ levers, arms      what was tried on development data, what was measured on the locked cases
+              ├─ comparisons       arms paired by case; splits: format against content
+              └─ cases             every answer of every arm, side by side
+
+`load` and `save` are the only way in and out of the file; readers outside Python find every field named here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, JsonValue, ValidationError
+
+from tuneworthy.content import write_whole
+from tuneworthy.errors import DataError, Problem
+from tuneworthy.records import Comparison, Interval, LeverResult, Record, UnscoredReason
+from tuneworthy.verdict import Verdict
+
+SCHEMA_VERSION = 1
+
+GateState: TypeAlias = Literal["passed", "failed", "not_measured", "overridden"]
+
+
+class Timing(Record):
+    """When it ran and how long it took."""
+
+    started: str = ""
+    """ISO 8601 with time zone"""
+    finished: str = ""
+    seconds: float = 0.0
+    """wall time of this run, reused answers not counted again"""
+
+
+class GateResult(Record):
+    """One of the five prerequisites, with its evidence."""
+
+    gate: Literal["use_case", "data", "suite", "hardware", "discipline"]
+    state: GateState
+    found: str = ""
+    """the evidence, in a sentence with numbers"""
+    missing: str = ""
+    next: str = ""
+    """what to do about it"""
+    override: str = ""
+    """the written reason for passing a gate that failed; printed in the report"""
+
+
+class SuiteSummary(Record):
+    """The locked suite, without its cases."""
+
+    lock: str
+    """digest of suite.lock"""
+    cases: int
+    power: str = ""
+    """what this many cases can detect, in a sentence"""
+
+
+class DataSummary(Record):
+    """The version of the examples and how it was divided. Counts are rows."""
+
+    version: str = ""
+    """empty where there are no examples"""
+    rows: int = 0
+    train: int = 0
+    dev: int = 0
+    exact_duplicates: int = 0
+    leaks: tuple[dict[str, JsonValue], ...] = ()
+    """examples that also stand among the cases, exactly or nearly; they were kept out of training"""
+
+
+class ArmReport(Record):
+    """One arm in numbers. None always means not measured, never zero."""
+
+    name: str
+    lever: str
+    trained: bool = False
+    """True when the lever changed weights"""
+    interval: Interval | None
+    """mean score over the scored cases; None when no case could be scored"""
+    n: int
+    """scored cases"""
+    unscored: int = 0
+    tokens_in: float | None = None
+    """mean per answer"""
+    tokens_out: float | None = None
+    seconds: float | None = None
+    """mean per answer"""
+    dev_score: float | None = None
+    candidate: str = ""
+    """digest of the Candidate that answered"""
+    exploratory: bool = False
+
+
+class CaseOutput(Record):
+    """What one arm answered to one case."""
+
+    text: str = ""
+    score: float | None = None
+    """strict; None = unscored"""
+    unscored: UnscoredReason | None = None
+    lenient: float | None = None
+    """the same answer read leniently"""
+    passages: tuple[str, ...] = ()
+
+
+class CaseRow(Record):
+    """One locked case with the outputs of all arms."""
+
+    id: str
+    input: dict[str, JsonValue]
+    expected: JsonValue = None
+    tags: tuple[str, ...] = ()
+    outputs: dict[str, CaseOutput] = {}
+    """arm name → what it answered"""
+
+
+class RunRecord(Record):
+    """Everything one run found out."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    tuneworthy_version: str
+    run_id: str
+    usecase: dict[str, JsonValue]
+    """usecase.toml, resolved: every default written out"""
+    timing: Timing = Timing()
+    verdict: Verdict
+    gates: tuple[GateResult, ...] = ()
+    suite: SuiteSummary | None = None
+    """None when no suite was locked"""
+    openings: tuple[dict[str, JsonValue], ...] = ()
+    """lines of the append-only log: each time a score on the locked cases was computed"""
+    data: DataSummary = DataSummary()
+    levers: tuple[LeverResult, ...] = ()
+    arms: tuple[ArmReport, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    """in the registered order"""
+    splits: dict[str, dict[str, JsonValue]] = {}
+    """trained arm → its gain split into format and content"""
+    cases: tuple[CaseRow, ...] = ()
+    versions: dict[str, str] = {}
+    """library → version"""
+    not_measured: tuple[str, ...] = Field(default=())
+    """everything that was not measured, one sentence each"""
+
+    def without_times(self) -> dict[str, Any]:
+        """The record as plain data without clock times, durations and the run's name: equal for equal findings.
+
+        Only parts that the product writes are searched for times; a field called `time` in the user's own cases
+        stays as it is.
+        """
+        plain: dict[str, Any] = self.model_dump(mode="json", exclude={"timing", "run_id"})
+        for part in ("arms", "levers", "openings"):
+            plain[part] = _timeless(plain[part])
+        return plain
+
+
+def load(path: Path) -> RunRecord:
+    """Read a verdict.json.
+
+    Raises:
+        DataError: the file is missing, is not JSON, or is not a run record of this schema version.
+    """
+    where = str(path)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the record of the run cannot be read: {error}", [], next="run: tuneworthy run", where=where
+        ) from None
+    try:
+        return RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(map(str, item["loc"])) or "file", "", item["msg"])
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise DataError(
+            f"this is not a run record of schema version {SCHEMA_VERSION}",
+            problems,
+            next="run again with this version of Tuneworthy: finished arms are reused",
+            where=where,
+        ) from None
+
+
+def save(record: RunRecord, path: Path) -> None:
+    """Write a verdict.json whole, one value a line, so that two runs can be compared with `diff`.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    plain = record.model_dump(mode="json")
+    write_whole(path, json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+_TIMES = {"seconds", "time", "at", "started", "finished", "opened_at", "previous", "hash"}
+"""Names of clock times, durations, and of the links of a hash chain, which cover clock times."""
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(item) for key, item in value.items() if not _is_time(key)}
+    if isinstance(value, list):
+        return [_timeless(item) for item in value]
+    return value
+
+
+def _is_time(key: str) -> bool:
+    return key in _TIMES or key.endswith(("_seconds", "per_second", "_at")) or key.startswith("seconds_")
