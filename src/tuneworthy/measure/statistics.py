@@ -198,9 +198,7 @@ def non_inferiority(b: int, c: int, n: int, margin: float) -> ScoreTest:
 # --- two arms, graded or clustered ---------------------------------------------------------------
 
 
-def paired_t_interval(
-    differences: ArrayLike, *, groups: Groups = None, level: float = 0.95
-) -> Interval | None:
+def paired_t_interval(differences: ArrayLike, *, groups: Groups = None, level: float = 0.95) -> Interval | None:
     """t interval of the mean of per-case differences in [-1, 1].
 
     All differences 0: Tango's limits for a table without discordant cases, a bound rather than an estimate.
@@ -249,9 +247,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 # --- how many cases ------------------------------------------------------------------------------
 
 
-def power_mcnemar(
-    n: int, discordance: float, difference: float, *, alpha: float = 0.05, exact: bool = False
-) -> float:
+def power_mcnemar(n: int, discordance: float, difference: float, *, alpha: float = 0.05, exact: bool = False) -> float:
     """Probability that McNemar's test rejects, by enumeration over the number m of discordant cases.
 
     Σ_m P(m | Bin(n, discordance)) · P(p < alpha | b ~ Bin(m, (discordance + difference)/(2·discordance))),
@@ -327,6 +323,11 @@ def cases_needed_graded(
     """
     variance = sd**2 + (within[0] ** 2 + within[1] ** 2) / repeats
     return max(2, math.ceil((_z(1 - alpha) + float(norm.ppf(power))) ** 2 * variance / difference**2 - 1e-9))
+
+
+def implied_sd(interval: Interval, n: int) -> float:
+    """Standard deviation between cases that the width of a mean's interval implies, clusters included."""
+    return (interval.high - interval.low) / (2 * _z(interval.level)) * math.sqrt(n)
 
 
 def cases_to_clear(value: float, bar: float, *, level: float = 0.95) -> int | None:
