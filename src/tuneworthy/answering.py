@@ -58,9 +58,7 @@ class Answerer:
         self._model = self._adapted_model()
         self._retriever = self._open_retriever()
 
-    def answer(
-        self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None
-    ) -> list[Answer]:
+    def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
         """One answer per input, in order; a failure is an Answer with `error`. `on_done(index, answer)` as they come."""
         if self.candidate.classifier is not None:
             return self._classify(inputs, on_done)
@@ -88,7 +86,9 @@ class Answerer:
             raise ModelError("this candidate asks no model, so it has no prompt")
         shots = self._shots(row, exclude)
         layout = self.candidate.shots.layout if self.candidate.shots else "turns"
-        return render(self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages)
+        return render(
+            self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages
+        )
 
     def passages(self, row: Input) -> list[Passage]:
         """The passages put before the model for one input; none without a retriever."""
@@ -106,9 +106,13 @@ class Answerer:
     def _check_references(self) -> None:
         wanted = {ref.data_version for ref in (self.candidate.shots, self.candidate.classifier) if ref is not None}
         if wanted - {self.sources.data_version}:
-            raise ModelError("the candidate was made from another data version", next="run it again on the current data")
+            raise ModelError(
+                "the candidate was made from another data version", next="run it again on the current data"
+            )
         if self.candidate.classifier is None and self.candidate.model != self.sources.model.digest:
-            raise ModelError("the candidate was made with another base model", next="run it again with the current model")
+            raise ModelError(
+                "the candidate was made with another base model", next="run it again with the current model"
+            )
 
     def _adapted_model(self) -> Model:
         ref = self.candidate.adapter
@@ -184,7 +188,10 @@ def render(
         return (*system, Message(role="user", content=_lines(prompt.instruction, question)))
     if layout == "inline":
         examples = _lines(*(f"Input:\n{block(e.input)}\nOutput: {expected(e)}" for e in shots))
-        return (*system, Message(role="user", content=_lines(prompt.instruction, examples, f"Input:\n{question}\nOutput:")))
+        return (
+            *system,
+            Message(role="user", content=_lines(prompt.instruction, examples, f"Input:\n{question}\nOutput:")),
+        )
     turns: list[Message] = []
     for number, example in enumerate(shots):
         asked = _lines(prompt.instruction, block(example.input)) if number == 0 else block(example.input)

@@ -21,9 +21,7 @@ from tuneworthy.errors import StorageError
 
 def canonical_json(value: Any) -> str:
     """JSON text that is equal for equal content. Raises ValueError on NaN or infinity."""
-    return json.dumps(
-        _nfc(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    return json.dumps(_nfc(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -39,8 +37,10 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path, names: Iterable[str] | None = None) -> str:
     """One digest over the files of a folder (all of them, or the `names` that exist), by name and content."""
-    chosen = sorted(names) if names is not None else sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    chosen = (
+        sorted(names)
+        if names is not None
+        else sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     )
     return digest([[name, file_digest(folder / name)] for name in chosen if (folder / name).is_file()])
 

@@ -128,6 +128,4 @@ class MissingExtra(TuneworthyError):
     """An optional package is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"the package {package} is not installed", next=f"run: pip install 'tuneworthy[{extra}]'"
-        )
+        super().__init__(f"the package {package} is not installed", next=f"run: pip install 'tuneworthy[{extra}]'")

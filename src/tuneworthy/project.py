@@ -1,11 +1,11 @@
 """Project: a use-case folder on disk. The only module that knows file names.
 
-    my-usecase/
-      usecase.toml              what the user writes
-      data/examples.jsonl       what the user has (also .csv, .parquet)
-      suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
-      docs/                     the documents, if knowledge is needed
-      .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete
+my-usecase/
+  usecase.toml              what the user writes
+  data/examples.jsonl       what the user has (also .csv, .parquet)
+  suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
+  docs/                     the documents, if knowledge is needed
+  .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete
 """
 
 from __future__ import annotations

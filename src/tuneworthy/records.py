@@ -1,9 +1,9 @@
 """The nouns that stages exchange: frozen, typed, serialisable; names, arguments and hashes, never live objects.
 
-    Example ─┐                       Lever ─→ Candidate ─→ (answer) ─→ Answer ─→ (scorer) ─→ Score
-    Dataset  ├─ data                                                      └──── CaseResult ────┘
-    Case  ───┘                                                                      │
-                                       Verdict ←─ Comparison ←─ two Arms ←──────── Arm
+Example ─┐                       Lever ─→ Candidate ─→ (answer) ─→ Answer ─→ (scorer) ─→ Score
+Dataset  ├─ data                                                      └──── CaseResult ────┘
+Case  ───┘                                                                      │
+                                   Verdict ←─ Comparison ←─ two Arms ←──────── Arm
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ A malformed answer of the model is not in it: that is a score of 0."""
 class Record(BaseModel):
     """Frozen, unknown keys refused, named by the hash of its content."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ignored_types=(cached_property,), use_attribute_docstrings=True
+    )
 
     @cached_property
     def digest(self) -> str:

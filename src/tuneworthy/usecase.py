@@ -34,7 +34,7 @@ class InputField(Record):
 class Output(Record):
     """The one expected output."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=False)
 
     kind: Literal["label", "json", "text"]
     labels: tuple[str, ...] = ()
@@ -49,15 +49,15 @@ class Output(Record):
     @model_validator(mode="after")
     def _complete(self) -> Output:
         if self.kind == "label" and len(set(self.labels)) < 2:
-            raise ValueError("a label output needs at least two different labels: labels = [\"a\", \"b\"]")
+            raise ValueError('a label output needs at least two different labels: labels = ["a", "b"]')
         if self.kind == "label" and len(set(self.labels)) < len(self.labels):
             raise ValueError("labels are listed twice")
         if self.kind == "label" and any(label != label.strip() or not label for label in self.labels):
             raise ValueError("labels must not be empty or start or end with white space")
         if self.kind == "json" and self.json_schema is None:
-            raise ValueError("a json output needs a schema: schema = \"schema.json\" or an [output.schema] table")
+            raise ValueError('a json output needs a schema: schema = "schema.json" or an [output.schema] table')
         if self.kind != "label" and self.labels:
-            raise ValueError(f"labels belong to kind = \"label\", not to kind = \"{self.kind}\"")
+            raise ValueError(f'labels belong to kind = "label", not to kind = "{self.kind}"')
         return self
 
 
@@ -261,7 +261,9 @@ def _check_schema(usecase: UseCase, where: str) -> None:
         Draft202012Validator.check_schema(usecase.output.json_schema)
     except SchemaError as error:
         key = ".".join(["output.schema", *map(str, error.absolute_path)])
-        raise UseCaseError("1 mistake", [Problem(key, "", error.message)], next="repair the schema", where=where) from None
+        raise UseCaseError(
+            "1 mistake", [Problem(key, "", error.message)], next="repair the schema", where=where
+        ) from None
 
 
 def _explain(item: Mapping[str, Any], table: Mapping[str, Any]) -> Problem:
@@ -270,7 +272,12 @@ def _explain(item: Mapping[str, Any], table: Mapping[str, Any]) -> Problem:
     reason = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         near = get_close_matches(location[-1], _known_keys(location[:-1]), n=1, cutoff=0.5)
-        return Problem(key, "", "unknown key", f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_known_keys(location[:-1]))}")
+        return Problem(
+            key,
+            "",
+            "unknown key",
+            f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_known_keys(location[:-1]))}",
+        )
     if item["type"] == "missing":
         return Problem(key, "", "is missing")
     if item["type"] == "literal_error" and isinstance(item["input"], str):

@@ -38,6 +38,8 @@ class Bench:
     tell: Tell = silent
     found: dict[str, Candidate] = field(default_factory=dict)
     """lever → its candidate, for the levers that build on others"""
+    other_seeds: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    """trained lever → the same recipe with other seeds, measured beside it"""
     dev_arms: dict[str, Arm] = field(default_factory=dict)
     """lever → its candidate's arm on the whole development split"""
 
@@ -84,7 +86,9 @@ class Bench:
         """Screen the variants and measure the best on the whole development split."""
         best, trials = self.screen(variants)
         if best is None:
-            return None, LeverResult(lever=lever, state="failed", reason=self._why_unscored(variants), trials=tuple(trials))
+            return None, LeverResult(
+                lever=lever, state="failed", reason=self._why_unscored(variants), trials=tuple(trials)
+            )
         return self.adopt(lever, variants[best], trials, reason=reason or best)
 
     def adopt(
@@ -105,7 +109,9 @@ class Bench:
     def better_of(self, *levers: str) -> str | None:
         """The lever with the best development score among those that were found; ties go to the first."""
         scored = [(lever, mean_score(self.dev_arms[lever])) for lever in levers if lever in self.dev_arms]
-        return max((pair for pair in scored if pair[1] is not None), key=lambda pair: pair[1] or 0.0, default=(None,))[0]
+        return max((pair for pair in scored if pair[1] is not None), key=lambda pair: pair[1] or 0.0, default=(None,))[
+            0
+        ]
 
     def dev_score(self, candidate: Candidate, label: str) -> tuple[float, float] | None:
         """Mean and standard error on the whole development split; None when nothing could be scored."""

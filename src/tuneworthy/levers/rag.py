@@ -18,7 +18,7 @@ class RagLever:
     def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
         """The best retriever and number of passages that fit the context."""
         if bench.project.docs is None:
-            return not_applicable(self.name, "the use case needs no documents (change.knowledge = \"none\")")
+            return not_applicable(self.name, 'the use case needs no documents (change.knowledge = "none")')
         prompt = bench.found.get("prompt")
         if prompt is None:
             return not_tried(self.name, "no prompt could be measured")

@@ -1,0 +1,210 @@
+"""The command line: one short function per verb. Imports nothing heavy, so that --help answers at once.
+
+Exit codes: 0 done, and the bar or gate is met · 1 an error · 2 wrong usage · 3 a gate refused or the bar is not met ·
+4 undecided · 130 stopped with Ctrl-C (the same command continues).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="tuneworthy",
+    help="Is fine-tuning worthwhile for this task? Answered by measurement.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Bring examples in.", no_args_is_help=True)
+suite_app = typer.Typer(help="Build, lock and look at the cases that decide.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(suite_app, name="suite")
+
+Folder = Annotated[Path, typer.Argument(help="The use-case folder.", show_default="here")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path | None, typer.Argument(help="The folder to write.")] = None,
+    template: Annotated[str, typer.Option(help="classification, extraction, answers or style.")] = "classification",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every key of usecase.toml with its default.")
+    ] = False,
+) -> None:
+    """Write a use case that runs, to replace by your own."""
+    from tuneworthy import init as starting
+    from tuneworthy import terminal
+
+    if explain:
+        sys.stdout.write(starting.explain())
+        return
+    if folder is None:
+        raise typer.BadParameter("name the folder to write, or use --explain")
+    if template not in starting.TEMPLATES:
+        raise typer.BadParameter(f"{template!r}; known: {', '.join(starting.TEMPLATES)}", param_hint="--template")
+    terminal.written(starting.create(folder, template), next_step=f"tuneworthy check {folder}")
+
+
+@app.command()
+def check(folder: Folder = Path(), json: Json = False) -> None:
+    """The five prerequisites, each with evidence and the next step. Exit 3 when one fails."""
+    from tuneworthy import flow, terminal
+
+    raise typer.Exit(terminal.gates(flow.check(folder), folder, as_json=json))
+
+
+@data_app.command("import")
+def data_import(
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet.")],
+    folder: Folder = Path(),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="field=column, e.g. input.email=body or expected=label; repeatable."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Write bad rows to data/rejects.jsonl and go on.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Read examples in the format you have and write data/examples.jsonl."""
+    from tuneworthy import flow, terminal
+
+    mapping = dict(_pair(column) for column in columns or [])
+    terminal.imported(flow.import_data(file, folder, mapping=mapping, skip_bad=skip_bad), folder, as_json=json)
+
+
+@suite_app.command("build")
+def suite_build(
+    folder: Folder = Path(),
+    cases: Annotated[int, typer.Option("--cases", min=1, help="How many cases to draw.")] = 100,
+    file: Annotated[Path | None, typer.Option("--from", help="Take the cases from this file instead.")] = None,
+    json: Json = False,
+) -> None:
+    """Draw cases from held-out real rows, whole groups of near-duplicates at a time; or take a file."""
+    from tuneworthy import flow, terminal
+
+    terminal.suite(flow.build_suite(folder, cases=cases, source=file), folder, as_json=json)
+
+
+@suite_app.command("lock")
+def suite_lock(
+    folder: Folder = Path(),
+    again: Annotated[
+        bool, typer.Option("--again", help="Replace an existing lock; old results stay with the old one.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Freeze cases, scorers, bar and decoding. From now on a change is refused."""
+    from tuneworthy import flow, terminal
+
+    terminal.suite(flow.lock_suite(folder, again=again), folder, as_json=json)
+
+
+@suite_app.command("status")
+def suite_status(folder: Folder = Path(), json: Json = False) -> None:
+    """What this many cases can detect, and how often they were opened."""
+    from tuneworthy import flow, terminal
+
+    terminal.suite(flow.suite_status(folder), folder, as_json=json)
+
+
+@app.command()
+def run(
+    folder: Folder = Path(),
+    everything: Annotated[bool, typer.Option("--all", help="Train even when a cheaper lever meets the bar.")] = False,
+    json: Json = False,
+) -> None:
+    """Climb the ladder and end with the verdict. The main job."""
+    from tuneworthy import flow, terminal
+
+    with terminal.live(as_json=json) as listener:
+        record = flow.run(folder, listener, everything=everything)
+    raise typer.Exit(terminal.verdict(record, folder, as_json=json))
+
+
+@app.command("eval")
+def evaluate(
+    folder: Folder = Path(),
+    lever: Annotated[list[str] | None, typer.Option("--lever", help="Lever to measure; repeatable.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure untrained levers on the development split: free use, no locked case is opened."""
+    from tuneworthy import flow, terminal
+
+    with terminal.live(as_json=json) as listener:
+        results = flow.evaluate(folder, lever, listener)
+    terminal.lever_results(results, folder, as_json=json)
+
+
+@app.command()
+def train(
+    folder: Folder = Path(),
+    lever: Annotated[str, typer.Option(help="lora, rag_lora or full.")] = "lora",
+    show_mask: Annotated[bool, typer.Option("--show-mask", help="Show which tokens carry loss, and stop.")] = False,
+    json: Json = False,
+) -> None:
+    """Train one lever on the development split's terms. Refused past a closed gate."""
+    from tuneworthy import flow, terminal
+
+    if show_mask:
+        terminal.mask(flow.loss_mask(folder, lever))
+        return
+    with terminal.live(as_json=json) as listener:
+        result = flow.train(folder, lever, listener)
+    terminal.lever_results([result], folder, as_json=json)
+
+
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(help="Arm to compare with, e.g. prompt.")],
+    candidate: Annotated[str, typer.Argument(help="Arm to judge, e.g. lora.")],
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Compare two arms of the last run, case by case, with interval and test."""
+    from tuneworthy import flow, terminal
+
+    raise typer.Exit(terminal.comparison(flow.compare(folder, reference, candidate), as_json=json))
+
+
+@app.command()
+def report(
+    folder: Folder = Path(),
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="report.html of the last run")] = None,
+    json: Json = False,
+) -> None:
+    """Write the last run as one self-contained HTML file."""
+    from tuneworthy import flow, terminal
+
+    terminal.report(flow.report(folder, out), as_json=json)
+
+
+def _pair(column: str) -> tuple[str, str]:
+    field, separator, name = column.partition("=")
+    if not separator or not field or not name:
+        raise typer.BadParameter(f"{column!r} is not field=column", param_hint="--map")
+    return field, name
+
+
+def main() -> None:
+    """Entry point: errors become a message and an exit code."""
+    from tuneworthy.errors import TuneworthyError
+
+    try:
+        app()
+    except TuneworthyError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. What was finished is kept: the same command continues.\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

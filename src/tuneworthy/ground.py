@@ -1,0 +1,124 @@
+"""The ground that a run stands on: the use case with its data read, versioned and split, and its suite verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tuneworthy.data import near, read, split, version
+from tuneworthy.errors import DataError, SuiteNotLocked
+from tuneworthy.measure.evaluate import Yardstick
+from tuneworthy.project import Project
+from tuneworthy.records import Case, Dataset, Example
+from tuneworthy.runs import DataSummary
+from tuneworthy.scorers.open import open_scorers
+from tuneworthy.suite import lock as suite_lock
+from tuneworthy.suite.lock import SuiteLock
+from tuneworthy.usecase import UseCase
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is given before any lever is tried."""
+
+    project: Project
+    usecase: UseCase
+    examples: tuple[Example, ...]
+    """usable ones: no exact duplicates, none that also stands in the suite"""
+    exact_duplicates: int
+    leaked: tuple[near.Leak, ...]
+    version: str
+    """data version; empty without examples"""
+    split: split.Split
+    cases: tuple[Case, ...]
+    lock: SuiteLock | None
+    suite_problem: str = ""
+    data_problem: DataError | None = None
+
+    @cached_property
+    def train(self) -> tuple[Example, ...]:
+        """Examples to learn from."""
+        names = set(self.split.train)
+        return tuple(example for example in self.examples if example.name in names)
+
+    @cached_property
+    def dev(self) -> tuple[Case, ...]:
+        """The development split as cases: free use."""
+        names = set(self.split.dev)
+        return tuple(
+            Case(id=example.name, input=example.input, expected=example.expected)
+            for example in self.examples
+            if example.name in names
+        )
+
+    @cached_property
+    def yardstick(self) -> Yardstick:
+        """The scorers of the suite."""
+        primary, others = open_scorers(self.usecase)
+        return Yardstick(primary, tuple(others))
+
+    def data_summary(self) -> DataSummary:
+        """For the record of a run."""
+        return DataSummary(
+            version=self.version,
+            rows=len(self.examples),
+            train=len(self.split.train),
+            dev=len(self.split.dev),
+            exact_duplicates=self.exact_duplicates,
+            leaks=tuple(leak.model_dump(mode="json") for leak in self.leaked),
+        )
+
+
+def prepare(project: Project, *, strict: bool = True) -> Ground:
+    """Read, version and split the examples; read the cases and verify their lock.
+
+    Args:
+        strict: raise DataError when rows cannot be read; otherwise keep it as `data_problem` (for `check`).
+
+    Raises:
+        DataError: examples or cases cannot be read; every bad line is listed.
+        SuiteChanged: something differs from what was locked.
+    """
+    usecase = project.usecase
+    cases = read.read_cases(project.cases_file, usecase) if project.cases_file.exists() else ()
+    lock, suite_problem = _verified(project, usecase, cases)
+    rows, problem = _examples(project, strict=strict)
+    unique = tuple({example.name: example for example in rows}.values())
+    leaked = near.leaks(unique, cases) if unique and cases else ()
+    out = {leak.example for leak in leaked}
+    usable = tuple(sorted((e for e in unique if e.name not in out), key=lambda e: e.name))
+    dataset = version.store(usable, project.versions) if usable else None
+    return Ground(
+        project=project,
+        usecase=usecase,
+        examples=usable,
+        exact_duplicates=len(rows) - len(unique),
+        leaked=tuple(leaked),
+        version=dataset.version if isinstance(dataset, Dataset) else "",
+        split=split.split(usable, seed=usecase.seed),
+        cases=tuple(cases),
+        lock=lock,
+        suite_problem=suite_problem,
+        data_problem=problem,
+    )
+
+
+def _examples(project: Project, *, strict: bool) -> tuple[tuple[Example, ...], DataError | None]:
+    path = project.examples_file
+    if path is None:
+        return (), None
+    try:
+        reading = read.read_examples(path, project.usecase)
+        reading.require_whole()
+    except DataError as error:
+        if strict:
+            raise
+        return (), error
+    return reading.examples, None
+
+
+def _verified(project: Project, usecase: UseCase, cases: tuple[Case, ...]) -> tuple[SuiteLock | None, str]:
+    try:
+        return suite_lock.verify(project, usecase, cases), ""
+    except SuiteNotLocked as error:
+        return None, error.what

@@ -1,0 +1,167 @@
+"""The five prerequisites as gates, each with evidence: what was found, what is missing, what to do next.
+
+No training starts past a failed gate. An override exists per gate only, with a written reason that the report prints.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import version
+
+from tuneworthy.errors import TuneworthyError
+from tuneworthy.ground import Ground
+from tuneworthy.runs import GateResult
+from tuneworthy.suite.lock import MIN_CASES
+
+ENOUGH_EXAMPLES = {"label": 200, "json": 200, "text": 100}
+"""Clean, de-duplicated examples below which training is not tried (evidence: science, section 4, after P5–P7)."""
+
+_DISK_GB = 1.0
+"""Free disk that checkpoints and runs of a small model need."""
+
+
+def check(ground: Ground) -> tuple[GateResult, ...]:
+    """All five gates, in their order."""
+    results = (_use_case(ground), _data(ground), _suite(ground), _hardware(ground), _discipline(ground))
+    reasons: dict[str, str] = dict(ground.usecase.override)
+    return tuple(_overridden(result, reasons.get(result.gate, "")) for result in results)
+
+
+def refusal(gates: tuple[GateResult, ...]) -> str:
+    """Why training is refused: the failed gates in one sentence; empty when all are open."""
+    failed = [gate for gate in gates if gate.state == "failed"]
+    return "; ".join(f"the gate {gate.gate!r} is closed: {gate.missing}" for gate in failed)
+
+
+def _overridden(result: GateResult, reason: str) -> GateResult:
+    if result.state != "failed" or not reason:
+        return result
+    return result.model_copy(update={"state": "overridden", "override": reason})
+
+
+def _use_case(ground: Ground) -> GateResult:
+    usecase = ground.usecase
+    bar = usecase.bar
+    shape = f"{len(usecase.output.labels)} labels" if usecase.output.kind == "label" else usecase.output.kind
+    found = (
+        f"input {', '.join(usecase.input)} → {shape}; good enough at {bar.metric} ≥ {bar.at_least:.2f}; "
+        f"a difference of {100 * bar.smallest_difference:.0f} points matters"
+    )
+    if not usecase.description:
+        return GateResult(
+            gate="use_case",
+            state="failed",
+            found=found,
+            missing="no description of the task",
+            next='write in usecase.toml who asks, and what they do with the answer: description = "…"',
+        )
+    return GateResult(gate="use_case", state="passed", found=found)
+
+
+def _data(ground: Ground) -> GateResult:
+    if ground.data_problem is not None:
+        return GateResult(
+            gate="data",
+            state="failed",
+            found="the examples cannot be read",
+            missing=str(ground.data_problem).split("\n")[0],
+            next="run: tuneworthy check, and repair the lines that it lists, or: tuneworthy data import FILE --skip-bad",
+        )
+    enough, have = ENOUGH_EXAMPLES[ground.usecase.output.kind], len(ground.examples)
+    found = (
+        f"{have} usable examples ({ground.exact_duplicates} exact duplicates and {len(ground.leaked)} that stand in the "
+        f"suite left out); {len(ground.split.train)} to learn from, {len(ground.split.dev)} for development"
+    )
+    if have < enough:
+        return GateResult(
+            gate="data",
+            state="failed",
+            found=found,
+            missing=f"{enough - have} more examples (at least {enough})",
+            next=f"collect {enough - have} more rows into data/, then run again; the levers without training are measured now",
+        )
+    return GateResult(gate="data", state="passed", found=found)
+
+
+def _suite(ground: Ground) -> GateResult:
+    have = len(ground.cases)
+    if ground.lock is not None:
+        return GateResult(gate="suite", state="passed", found=f"{have} cases, locked as {ground.lock.digest[:12]}")
+    if have < MIN_CASES:
+        return GateResult(
+            gate="suite",
+            state="failed",
+            found=f"{have} cases",
+            missing=f"{MIN_CASES - have} more cases (at least {MIN_CASES})",
+            next="collect more real cases: tuneworthy suite build, or write them into suite/cases.jsonl",
+        )
+    return GateResult(
+        gate="suite",
+        state="failed",
+        found=f"{have} cases, not locked",
+        missing=ground.suite_problem or "the lock",
+        next="run: tuneworthy suite lock",
+    )
+
+
+def _hardware(ground: Ground) -> GateResult:
+    usecase = ground.usecase
+    if usecase.model.endpoint:
+        return GateResult(
+            gate="hardware",
+            state="failed",
+            found=f"the base model answers at {usecase.model.endpoint}",
+            missing="weights that can be trained here",
+            next="name a local folder or hub name as model.base to train",
+        )
+    from tuneworthy.models.local import weights_bytes
+
+    try:
+        weights = weights_bytes(usecase.model, ground.project.folder)
+    except TuneworthyError as error:
+        return GateResult(
+            gate="hardware",
+            state="failed",
+            found="the base model cannot be opened",
+            missing=error.what,
+            next=error.next,
+        )
+    memory = 1e9 * usecase.hardware.memory_gb if usecase.hardware.memory_gb else _memory_bytes()
+    needed = training_bytes(weights)
+    found = f"needs about {needed / 1e9:.1f} GB to train (estimate), {memory / 1e9:.1f} GB at hand; privacy: {usecase.privacy}"
+    if needed > memory:
+        return GateResult(
+            gate="hardware",
+            state="failed",
+            found=found,
+            missing=f"{(needed - memory) / 1e9:.1f} GB of memory",
+            next="choose a smaller base model, or a machine with more memory",
+        )
+    return GateResult(gate="hardware", state="passed", found=found)
+
+
+def training_bytes(weights: int) -> float:
+    """Lower-bound estimate of the memory that LoRA needs: two copies of the weights in float32 (one answers, one
+    learns; files are at least 2 bytes a weight), a tenth for adapters and their optimizer, 0.5 GB of activations."""
+    return 2 * 2.1 * weights + 0.5e9
+
+
+def _memory_bytes() -> float:
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _discipline(ground: Ground) -> GateResult:
+    folder = ground.project.folder
+    free = shutil.disk_usage(folder).free / 1e9
+    versioned = any((parent / ".git").exists() for parent in (folder, *folder.parents))
+    found = (
+        f"data version {ground.version[:12] or 'none'}, seed {ground.usecase.seed}, torch {version('torch')}; every run keeps "
+        f"its settings; {free:.0f} GB of disk free; under version control: {'yes' if versioned else 'no'}"
+    )
+    if not os.access(folder, os.W_OK) or free < _DISK_GB:
+        missing = "a folder that can be written" if free >= _DISK_GB else f"{_DISK_GB:.0f} GB of free disk"
+        return GateResult(
+            gate="discipline", state="failed", found=found, missing=missing, next="make room, or copy the folder"
+        )
+    return GateResult(gate="discipline", state="passed", found=found)

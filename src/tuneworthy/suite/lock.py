@@ -1,0 +1,179 @@
+"""The lock: cases, scorers, bar, output and decoding settings frozen before any training.
+
+`suite.lock` holds the digest of each part, so that a refusal can say exactly what changed. Paths, times and the order
+of rows are not part of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue, ValidationError
+
+from tuneworthy.content import digest, write_whole
+from tuneworthy.errors import SuiteChanged, SuiteNotLocked
+from tuneworthy.project import Project
+from tuneworthy.records import Case, Record
+from tuneworthy.scorers.open import open_scorers, scorer_record
+from tuneworthy.usecase import UseCase
+
+MIN_CASES = 30
+"""Fewer cases carry no claim: at 80 % accuracy one standard error is 7 points (evidence: statistics, fact 2)."""
+
+_CASE_FIELDS = ("input", "expected", "evidence", "tags", "cluster")
+
+
+class SuiteLock(Record):
+    """What was frozen. `digest` (of the whole record) names it."""
+
+    format: Literal[1] = 1
+    cases: dict[str, dict[str, str]]
+    """case id → field → digest of its content"""
+    scorers: tuple[dict[str, JsonValue], ...]
+    decision: dict[str, JsonValue]
+    """metric, bar, smallest difference, alpha, power"""
+    output: dict[str, JsonValue]
+    decoding: dict[str, JsonValue]
+
+
+def lock(project: Project, usecase: UseCase, cases: Sequence[Case], *, again: bool = False) -> SuiteLock:
+    """Freeze the suite into suite.lock.
+
+    Raises:
+        SuiteNotLocked: fewer than 30 cases, cases without expected output, or the same input twice.
+        SuiteChanged: another lock exists and `again` is not given.
+    """
+    _require_lockable(cases)
+    fresh = describe(usecase, cases)
+    if project.lock_file.exists() and not again:
+        old = read(project.lock_file)
+        changes = list(_changes(old, fresh))
+        if changes:
+            raise _changed(changes, project.lock_file)
+        return old
+    content = {"digest": fresh.digest, **fresh.model_dump(mode="json")}
+    write_whole(project.lock_file, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    return fresh
+
+
+def verify(project: Project, usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
+    """The lock, when everything still is as it was frozen.
+
+    Raises:
+        SuiteNotLocked: there is no lock.
+        SuiteChanged: something differs; all differences are named.
+    """
+    if not project.lock_file.exists():
+        raise SuiteNotLocked(
+            "the suite is not locked",
+            why="a suite that can still change proves nothing",
+            next="run: tuneworthy suite lock",
+            where=str(project.lock_file),
+        )
+    locked = read(project.lock_file)
+    changes = list(_changes(locked, describe(usecase, cases)))
+    if changes:
+        raise _changed(changes, project.lock_file)
+    return locked
+
+
+def read(path: Path) -> SuiteLock:
+    """Read a lock file. Raises SuiteChanged when it is damaged or was edited."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        named = content.pop("digest")
+        found = SuiteLock.model_validate(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise SuiteChanged(
+            f"the lock cannot be read: {type(error).__name__}",
+            next="restore it from version control, or lock again: tuneworthy suite lock --again",
+            where=str(path),
+        ) from None
+    if named != found.digest:
+        raise SuiteChanged(
+            "the lock was edited: its content does not match its digest",
+            next="restore it from version control, or lock again: tuneworthy suite lock --again",
+            where=str(path),
+        )
+    return found
+
+
+def describe(usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
+    """What a lock would say about this suite."""
+    primary, others = open_scorers(usecase)
+    return SuiteLock(
+        cases={case.id: {f: digest(case.model_dump(mode="json")[f])[:16] for f in _CASE_FIELDS} for case in cases},
+        scorers=tuple(scorer_record(scorer) for scorer in (primary, *others)),
+        decision=usecase.bar.model_dump(mode="json"),
+        output=usecase.output.model_dump(mode="json"),
+        decoding={"max_tokens": usecase.output.max_tokens, "temperature": 0.0},
+    )
+
+
+def _require_lockable(cases: Sequence[Case]) -> None:
+    if len(cases) < MIN_CASES:
+        raise SuiteNotLocked(
+            f"{len(cases)} cases cannot be locked",
+            why=f"fewer than {MIN_CASES} cases carry no claim",
+            next=f"add {MIN_CASES - len(cases)} real cases to suite/cases.jsonl, or draw them: tuneworthy suite build",
+        )
+    without = [case.id for case in cases if case.expected is None]
+    if without:
+        raise SuiteNotLocked(
+            f"{len(without)} cases have no expected output: {_some(without)}", next="write what a right answer is"
+        )
+    repeated = [name for name, count in Counter(digest(case.input) for case in cases).items() if count > 1]
+    if repeated:
+        ids = [case.id for case in cases if digest(case.input) in repeated]
+        raise SuiteNotLocked(
+            f"the same input stands in several cases: {_some(ids)}",
+            why="a case that counts twice makes the interval too narrow",
+            next="keep one of each",
+        )
+
+
+def _changes(old: SuiteLock, new: SuiteLock) -> Iterator[str]:
+    for case in sorted(set(old.cases) | set(new.cases)):
+        if case not in new.cases:
+            yield f"case {case} was removed"
+        elif case not in old.cases:
+            yield f"case {case} was added"
+        elif old.cases[case] != new.cases[case]:
+            edited = [f for f in _CASE_FIELDS if old.cases[case].get(f) != new.cases[case].get(f)]
+            yield f"case {case} was edited: {', '.join(edited)}"
+    yield from _scorer_changes(old, new)
+    for part in ("decision", "output", "decoding"):
+        before, after = getattr(old, part), getattr(new, part)
+        for key in sorted(set(before) | set(after)):
+            if before.get(key) != after.get(key):
+                yield f"{part}.{key}: {json.dumps(before.get(key))} → {json.dumps(after.get(key))}"
+
+
+def _scorer_changes(old: SuiteLock, new: SuiteLock) -> Iterator[str]:
+    before = {str(scorer["name"]): scorer for scorer in old.scorers}
+    after = {str(scorer["name"]): scorer for scorer in new.scorers}
+    for name in sorted(set(before) | set(after)):
+        if name not in after or name not in before:
+            yield f"scorer {name} was {'removed' if name in before else 'added'}"
+        elif before[name] != after[name]:
+            parts = [key for key in before[name] if before[name][key] != after[name].get(key)]
+            yield f"scorer {name}: {', '.join(parts)} changed"
+
+
+def _changed(changes: list[str], path: Path) -> SuiteChanged:
+    listed = "\n".join(f"  · {change}" for change in changes[:20])
+    more = f"\n  … and {len(changes) - 20} more" if len(changes) > 20 else ""
+    return SuiteChanged(
+        f"{len(changes)} thing{'s' * (len(changes) > 1)} changed since the suite was locked:\n{listed}{more}",
+        why="results before and after a change cannot be compared",
+        next="undo the change, or lock the new suite: tuneworthy suite lock --again (old results stay with the old lock)",
+        where=str(path),
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
