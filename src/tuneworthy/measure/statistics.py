@@ -32,6 +32,8 @@ TIE = 1e-12
 EXACT_FLIPS = 15
 """up to this many non-zero differences all 2^n sign patterns are counted"""
 DRAWS = 9_999
+NEVER = 1e-15
+"""counts of discordant cases in tails less likely than this are left out of the enumeration"""
 ENUMERATED = 20_000
 """beyond this many cases the closed form replaces the enumeration; it agrees within 1 % there"""
 
@@ -255,13 +257,15 @@ def power_mcnemar(n: int, discordance: float, difference: float, *, alpha: float
     """
     if not 0 < discordance <= 1 or abs(difference) > discordance:
         raise ValueError(f"a difference of {difference} cannot come from {discordance} discordant cases")
-    m = np.arange(n + 1)
-    k = _critical(1 << n.bit_length(), alpha, exact)[: n + 1]
+    least, most = (int(x) for x in binom.ppf([NEVER, 1 - NEVER], n, discordance))
+    m = np.arange(max(0, least), most + 1)
+    k = _critical(1 << n.bit_length(), alpha, exact)[m]
     win = min(1.0, (discordance + abs(difference)) / (2 * discordance))
     rejects = binom.cdf(k, m, win) + binom.sf(m - k - 1, m, win)
     return float(binom.pmf(m, n, discordance) @ rejects)
 
 
+@lru_cache(maxsize=1024)
 def cases_needed(
     discordance: float, difference: float, *, power: float = 0.8, alpha: float = 0.05, exact: bool = False
 ) -> int:
