@@ -25,7 +25,7 @@ from tuneworthy.errors import DataError, Problem
 from tuneworthy.records import Comparison, Interval, LeverResult, Record, UnscoredReason
 from tuneworthy.verdict import Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 GateState: TypeAlias = Literal["passed", "failed", "not_measured", "overridden"]
 
@@ -119,7 +119,7 @@ class CaseRow(Record):
     input: dict[str, JsonValue]
     expected: JsonValue = None
     tags: tuple[str, ...] = ()
-    outputs: dict[str, CaseOutput] = {}
+    outputs: dict[str, CaseOutput] = Field(default_factory=dict)
     """arm name → what it answered"""
 
 
@@ -143,12 +143,12 @@ class RunRecord(Record):
     arms: tuple[ArmReport, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     """in the registered order"""
-    splits: dict[str, dict[str, JsonValue]] = {}
+    splits: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained arm → its gain split into format and content"""
     cases: tuple[CaseRow, ...] = ()
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     """library → version"""
-    not_measured: tuple[str, ...] = Field(default=())
+    not_measured: tuple[str, ...] = ()
     """everything that was not measured, one sentence each"""
 
     def without_times(self) -> dict[str, Any]:

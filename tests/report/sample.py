@@ -15,7 +15,7 @@ from tuneworthy.runs import (
     SuiteSummary,
     Timing,
 )
-from tuneworthy.verdict import Verdict
+from tuneworthy.verdict import Decision, Verdict
 
 CASES = 40
 LABELS = ("billing", "shipping", "returns", "account", "technical")
@@ -30,12 +30,14 @@ RIGHT_RATE = {
 HOSTILE = "<script>document.title='pwned'</script><img src=x onerror=alert(1)> & \"quoted\" ' </style>"
 BIDI = "invoice \u202egnihtyna si siht\u202c \u200bzero width, \u2066isolate\u2069"
 UNICODE = "Grüße aus Köln 🚚 — 請問我的包裹在哪裡？ مرحبا، أين طلبي؟ שלום עולם 👩‍👩‍👧"
+TOO_FEW = "the arms differ on only 2 of 40 cases: even if all pointed one way, p could not fall below 0.05"
 LONG = "My parcel was announced for Monday and never came, although the page says that it was delivered. " * 70
 
 
-def sample(*, decision: str = "do_not_tune", cases: int = CASES) -> RunRecord:
+def sample(*, decision: Decision = "do_not_tune", cases: int = CASES) -> RunRecord:
     """A record with six arms, a lever not tried, one arm with unscored cases, long, hostile and non-Latin texts."""
     rows = _cases(cases)
+    arms = tuple(_arm(name, rows) for name in RIGHT_RATE)
     return RunRecord(
         tuneworthy_version="0.1.0",
         run_id="sample-0001",
@@ -43,15 +45,17 @@ def sample(*, decision: str = "do_not_tune", cases: int = CASES) -> RunRecord:
             "name": "sample-triage",
             "description": "SAMPLE: sort e-mails of customers",
             "instruction": "Name the department that answers this e-mail.",
-            "bar": {"metric": "classification", "at_least": 0.8, "smallest_difference": 0.05, "alpha": 0.05},
+            "bar": {"metric": "classification", "at_least": 0.75, "smallest_difference": 0.05, "alpha": 0.05},
             "output": {"kind": "label", "labels": list(LABELS)},
             "privacy": "on_premises",
         },
         timing=Timing(started="2026-01-02T09:00:00+00:00", finished="2026-01-02T09:07:31+00:00", seconds=451.2),
-        verdict=_verdict(decision),
+        verdict=_verdict(decision, arms),
         gates=_gates(),
         suite=SuiteSummary(
-            lock="5a" * 32, cases=cases, power=f"With {cases} cases, differences of 20 points are found in 80 % of runs."
+            lock="5a" * 32,
+            cases=cases,
+            power=f"{cases} cases find a difference of 20 points in 80 % of runs.",
         ),
         openings=(
             {"at": "2026-01-02T09:01:12+00:00", "lock": "5a" * 32, "arm": "prompt", "purpose": "registered"},
@@ -69,7 +73,7 @@ def sample(*, decision: str = "do_not_tune", cases: int = CASES) -> RunRecord:
             ),
         ),
         levers=_levers(),
-        arms=tuple(_arm(name, rows) for name in RIGHT_RATE),
+        arms=arms,
         comparisons=_comparisons(cases),
         splits={
             "lora": {
@@ -93,42 +97,47 @@ def sample(*, decision: str = "do_not_tune", cases: int = CASES) -> RunRecord:
     )
 
 
-def _verdict(decision: str) -> Verdict:
-    sentences = {
+def _verdict(decision: Decision, arms: tuple[ArmReport, ...]) -> Verdict:
+    told = {arm.name: _told(arm) for arm in arms}
+    todo, why, lever = {
         "tune": (
-            "Train the LoRA adapter: it is better than the best lever without training by more than it has to be.",
-            "It scores 90.0 % against 80.0 % for few-shot; the difference of 10 points cannot be chance.",
-            "Forgetting, running costs and full fine-tuning were not measured.",
+            "Fine-tune: lora reaches the bar, and no measured lever without training does.",
+            (f"{told['lora']}: the bar of 75.0 % is met", "of the gain, +2.5 points is content, +7.5 points format"),
+            "lora",
         ),
         "do_not_tune": (
-            "Do not train: constrained decoding reaches the bar of 80 % at no cost but a longer prompt.",
-            "It scores 85.0 % on 40 locked cases; LoRA adds 5.0 points, of which most is format.",
-            "Forgetting, running costs and full fine-tuning were not measured.",
+            "Do not fine-tune: constrained reaches the bar, and it is the cheapest lever that does.",
+            (f"{told['constrained']}: the bar of 75.0 % is met without training", f"trained: {told['lora']}"),
+            "constrained",
         ),
         "undecided": (
-            "Collect 84 more cases before anything is trained.",
-            "LoRA is ahead by 10 points, but 40 cases cannot tell that from chance.",
-            "Forgetting, running costs and full fine-tuning were not measured.",
+            "Undecided, so do not train or deploy yet. What would settle it: 84 more cases.",
+            (f"{told['lora']}", "a gain is not distinguished from none"),
+            None,
         ),
-    }
+    }[decision]
+    missing = ("full (LoRA met the bar)", "spread of lora over training seeds", "what training did to other abilities")
     return Verdict(
         decision=decision,
-        lever={"tune": "lora", "do_not_tune": "constrained", "undecided": None}[decision],
-        sentences=sentences[decision],
-        reasons=(
-            "constrained meets the bar: 85.0 % is at least 80.0 %.",
-            "lora against constrained: the difference is smaller than the 5 points that matter.",
-        ),
-        settles="84 more cases, drawn as these were." if decision == "undecided" else "",
-        more_cases=84 if decision == "undecided" else None,
-        not_measured=("forgetting",),
-        bar_met=decision != "undecided",
+        lever=lever,
+        bar_met=lever is not None,
+        sentences=(todo, f"{'; '.join(why)}.", f"Not measured: {'; '.join(missing)}."),
+        reasons=why,
+        settles="84 more cases" if lever is None else "",
+        more_cases=84 if lever is None else None,
+        not_measured=missing,
+    )
+
+
+def _told(arm: ArmReport) -> str:
+    return (
+        "not measured" if arm.interval is None else f"{arm.name} scores {100 * arm.interval.value:.1f} % (n = {arm.n})"
     )
 
 
 def _gates() -> tuple[GateResult, ...]:
     return (
-        GateResult(gate="use_case", state="passed", found="One task, one input field, five labels, a bar of 80 %."),
+        GateResult(gate="use_case", state="passed", found="One task, one input field, five labels, a bar of 75 %."),
         GateResult(
             gate="data",
             state="overridden",
@@ -138,7 +147,7 @@ def _gates() -> tuple[GateResult, ...]:
         ),
         GateResult(gate="suite", state="passed", found="40 locked cases with a scorer."),
         GateResult(gate="hardware", state="not_measured", missing="budget.eur is empty", next="fill in [budget]"),
-        GateResult(gate="discipline", state="failed", found="The folder is not under version control.", next="git init"),
+        GateResult(gate="discipline", state="failed", found="The folder is not versioned.", next="git init"),
     )
 
 
@@ -148,12 +157,19 @@ def _cases(count: int) -> tuple[CaseRow, ...]:
     for number in range(count):
         expected = LABELS[number % len(LABELS)]
         text = {0: HOSTILE, 1: BIDI, 2: UNICODE, 3: LONG}.get(
-            number, f"Hello, this is sample mail {number}: my question is about {expected}. Please answer soon, thank you."
+            number,
+            f"Hello, sample mail {number}: my question is about {expected}. Please answer soon, thank you.",
         )
         outputs = {name: _output(name, number, expected, chance) for name in RIGHT_RATE}
         tags = ("easy",) if number % 3 else ("hard", "two topics")
         rows.append(
-            CaseRow(id=f"case-{number:03d}", input={"text": text, "urgent": number % 2 == 0}, expected=expected, tags=tags, outputs=outputs)
+            CaseRow(
+                id=f"case-{number:03d}",
+                input={"text": text, "urgent": number % 2 == 0},
+                expected=expected,
+                tags=tags,
+                outputs=outputs,
+            )
         )
     return tuple(rows)
 
@@ -195,7 +211,9 @@ def _arm(name: str, rows: tuple[CaseRow, ...]) -> ArmReport:
 
 
 def _comparisons(n: int) -> tuple[Comparison, ...]:
-    def one(candidate: str, reference: str, value: float, p: float, wins: int, losses: int, **more: object) -> Comparison:
+    def one(
+        candidate: str, reference: str, value: float, p: float, wins: int, losses: int, **more: object
+    ) -> Comparison:
         low, high = value - 0.11, value + 0.12
         return Comparison(
             reference=reference,
@@ -210,11 +228,19 @@ def _comparisons(n: int) -> tuple[Comparison, ...]:
             losses=losses,
             dropped=0,
             worst_case=value,
-        ).model_copy(update=dict(more))
+        ).model_copy(update=more)
 
     return (
         one("few_shot", "prompt", 0.2, 0.0004, 10, 2),
-        one("constrained", "few_shot", 0.05, 0.25, 2, 0, note="the arms differ only 2 of 40 cases: even if all pointed one way, p could not fall below 0.05"),
+        one(
+            "constrained",
+            "few_shot",
+            0.05,
+            0.25,
+            2,
+            0,
+            note=TOO_FEW,
+        ),
         one("classifier", "few_shot", -0.027, 0.61, 3, 4, n=37, dropped=3, worst_case=-0.1),
         one("lora", "constrained", 0.05, 0.29, 4, 2, p_adjusted=0.58),
         one("rag", "prompt", 0.0, 1.0, 0, 0, difference=None, tango=None, registered=False),
@@ -227,7 +253,9 @@ def _levers() -> tuple[LeverResult, ...]:
             lever=name,
             state="measured",
             dev_score=rate,
-            trials=tuple({"phrasing": f"wording {i}", "k": 2 * i, "score": rate - i / 50, "chosen": i == 0} for i in range(3)),
+            trials=tuple(
+                {"phrasing": f"wording {i}", "k": 2 * i, "score": rate - i / 50, "chosen": i == 0} for i in range(3)
+            ),
             cost={"seconds": 41.5, "tokens": 18_204.0},
         )
         for name, rate in RIGHT_RATE.items()

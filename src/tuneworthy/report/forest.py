@@ -79,11 +79,10 @@ def forest(
         share = (min(max(value, low), high) - low) / (high - low)
         return round(lay.left + share * (lay.right - lay.left), 1)
 
-    bottom = lay.head + lay.row * len(marks)
     tracks = _tracks(len(marks), lay)
     parts = [
-        f'<svg class="forest {"narrow" if narrow else "wide"}" viewBox="0 0 {lay.width} {bottom + 30}" role="img" '
-        f'aria-label="{_safe(title)}" xmlns="http://www.w3.org/2000/svg">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {lay.width} {tracks[-1][1] + 28}" '
+        f'class="forest {"narrow" if narrow else "wide"}" role="img" aria-label="{_safe(title)}">',
         *(_rect("band", x(band[0]), x(band[1]), track) for track in tracks),
         *_ticks(low, high, step, x, tracks, tick_label),
         *(_upright("bar", x(line), track) for track in tracks),
@@ -143,7 +142,9 @@ def _upright(name: str, x: float, track: tuple[int, int]) -> str:
 def _line_label(text: str, x: float, lay: _Layout) -> str:
     half = 4.2 * len(text)  # measured: 14 px system fonts are about 7 to 8.4 units a letter
     middle = min(max(x, half), lay.width - half)
-    return f'<text class="bar-label" x="{round(middle, 1)}" y="{lay.head - 10}" text-anchor="middle">{_safe(text)}</text>'
+    return (
+        f'<text class="bar-label" x="{round(middle, 1)}" y="{lay.head - 10}" text-anchor="middle">{_safe(text)}</text>'
+    )
 
 
 def _row(mark: Mark, top: int, x: Callable[[float], float], lay: _Layout) -> list[str]:

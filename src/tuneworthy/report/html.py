@@ -1,7 +1,7 @@
 """The report: one self-contained HTML file per verdict.
 
-Everything is inside the file; the page's policy forbids it to load anything or to run any script but its own two
-dozen lines. Outputs of models are untrusted text: escaped by the template engine, with invisible characters spelled out.
+Everything is inside the file; the page's policy forbids it to load anything and to run any script but its own.
+Outputs of models are untrusted text: escaped by the template engine, with invisible characters spelled out.
 """
 
 from __future__ import annotations
@@ -33,21 +33,26 @@ def render(record: RunRecord) -> str:
     css, script = (_asset(name) for name in ("report.css", "report.js"))
     bar, delta = _bar(record.usecase)
     cases = _chosen_cases(record.cases)
-    return _environment().get_template("report.html.jinja").render(
-        r=record,
-        bar=bar,
-        delta=delta,
-        metric=_inside(record.usecase, "bar", "metric"),
-        css=Markup(css),
-        script=Markup(script),
-        policy=_policy(css, script),
-        plots=_arm_plots(record, bar, delta),
-        difference_plots=_difference_plots(record.comparisons, delta),
-        level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
-        absent=[lever for lever in record.levers if lever.state != "measured"],
-        not_measured=list(dict.fromkeys([*record.verdict.not_measured, *record.not_measured])),
-        first_comparison=_first_comparisons(record.comparisons),
-        cases=[_case(row, record.arms) for row in cases],
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            r=record,
+            bar=bar,
+            delta=delta,
+            name=record.usecase.get("name"),
+            metric=_inside(record.usecase, "bar", "metric"),
+            css=Markup(css),
+            script=Markup(script),
+            policy=_policy(css, script),
+            plots=_arm_plots(record, bar, delta),
+            difference_plots=_difference_plots(record.comparisons, delta),
+            level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
+            absent=[lever for lever in record.levers if lever.state != "measured"],
+            not_measured=list(dict.fromkeys([*record.verdict.not_measured, *record.not_measured])),
+            first_comparison=_first_comparisons(record.comparisons),
+            cases=[_case(row, record.arms) for row in cases],
+        )
     )
 
 
