@@ -1,4 +1,7 @@
-"""Build the pocket model: `python -m pocket.build --minutes 75 --threads 1`. Run again to resume."""
+"""Build the pocket model: `python -m pocket.build --minutes 75 --threads 1`. Run again to resume.
+
+Tokenizer, pretraining with exports on the way, evaluation, model card: a finished run is only measured again.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import argparse
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaForCausalLM
 
+from pocket.card import write_card
+from pocket.evaluate import Score, measure_all
 from pocket.tokenizer import as_transformers, train_tokenizer
 from pocket.train import Options, Run, State
 
@@ -28,11 +34,12 @@ def load_tokenizer(folder: Path, seed: int) -> Tokenizer:
 
 
 def export(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path = SHIPPED) -> None:
-    """Write the loadable folder, one file at a time through a rename, so that a reader never sees half a file."""
+    """Write the loadable folder, file by file through a rename, so that nobody reads half a file."""
     new = target.with_name(f".{target.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     model.generation_config = GenerationConfig(
-        bos_token_id=1, eos_token_id=2, pad_token_id=0, do_sample=False, max_new_tokens=128)
+        bos_token_id=1, eos_token_id=2, pad_token_id=0, do_sample=False, max_new_tokens=128
+    )
     model.save_pretrained(new)
     as_transformers(tokenizer).save_pretrained(new)
     target.mkdir(parents=True, exist_ok=True)
@@ -41,15 +48,31 @@ def export(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path = SHIPPED
     shutil.rmtree(new)
 
 
-def main() -> None:
+def assess(run: Run, n: int) -> list[Score]:
+    """Measure every skill; scores are kept beside the checkpoints."""
+    scores = measure_all(run.model, as_transformers(run.tokenizer), n)
+    facts = {"log": run.state.log, "scores": [asdict(s) for s in scores]}
+    (run.o.folder / "results.json").write_text(json.dumps(facts, indent=1))
+    return scores
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--minutes", type=float, default=75.0, help="pretraining budget")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="budget in steps in place of minutes; repeatable"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=0, help="budget in steps in place of minutes")
+    parser.add_argument("--items", type=int, default=400, help="held-out items for each skill")
     parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
     parser.add_argument("--out", type=Path, default=SHIPPED)
-    a = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, export, measure, write the card."""
+    a = parse()
     o = Options(folder=a.work, seed=a.seed, minutes=a.minutes, steps=a.steps, threads=a.threads)
     tokenizer = load_tokenizer(a.work, a.seed)
 
@@ -60,8 +83,9 @@ def main() -> None:
     run = Run(o, tokenizer, interim)
     run.run()
     export(run.model, tokenizer, a.out)
-    (a.work / "log.json").write_text(json.dumps(run.state.log, indent=1))
-    print("trained", run.state.step, run.state.tokens, flush=True)
+    card = write_card(run.model, o, run.state, assess(run, a.items))
+    (a.out / "README.md").write_text(card)
+    print(card, flush=True)
 
 
 if __name__ == "__main__":

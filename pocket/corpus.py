@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -15,10 +16,13 @@ T = TypeVar("T")
 Piece = tuple[str, bool]  # text, whether the model is trained to write it
 
 SKILLS = ("repeat", "read", "shots", "labels", "extract")
-EXTRA = """Monday manager please about customer order number category priority because would could should have there
-which their after before other from with this that these those when what where how many days keys"""
+EXTRA = """Monday manager please about customer order number category priority because would could should have
+there which their after before other from with this that these those when what where how many days keys"""
 RESERVED = frozenset(
-    x for text in [*t.all_texts(), *w.SYNONYMS, *w.SYNONYMS.values(), *w.UNITS, EXTRA] for x in w.words_of(text))
+    x
+    for text in [*t.all_texts(), *w.SYNONYMS, *w.SYNONYMS.values(), *w.UNITS, EXTRA]
+    for x in w.words_of(text)
+)
 
 
 def _split(pool: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -28,8 +32,12 @@ def _split(pool: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 POOLS = {
-    "first": _split(w.FIRST), "place": _split(w.PLACES), "noun": _split(w.NOUNS), "adj": _split(w.ADJ),
-    "attr": _split(w.ATTRS), "label": _split(w.LABELS),
+    "first": _split(w.FIRST),
+    "place": _split(w.PLACES),
+    "noun": _split(w.NOUNS),
+    "adj": _split(w.ADJ),
+    "attr": _split(w.ATTRS),
+    "label": _split(w.LABELS),
 }
 HELD_WORDS = frozenset(x.lower() for _, held in POOLS.values() for x in held)
 
@@ -79,9 +87,13 @@ def cap(text: str) -> str:
 class Generator:
     """Draws items. With `held`, names come from held-out words and wordings from held-out templates."""
 
-    def __init__(self, seed: int | str, held: bool = False) -> None:
+    def __init__(
+        self, seed: int | str, held: bool = False, invented: float = 0.25, loose: float = 0.0
+    ) -> None:
         self.rng = random.Random(seed)
         self.held = held
+        self.loose = loose  # share of wordings made of random small words; not in evaluation
+        self.share = invented  # of names made of arbitrary sub-word pieces; the curriculum raises it
 
     # -- words -----------------------------------------------------------------------------------------
     def pick(self, pool: str) -> str:
@@ -99,13 +111,25 @@ class Generator:
         """A name of two to four sub-word tokens; teaches copying of strings that are no known word."""
         while True:
             r = self.rng
-            if r.random() < 0.25:
+            if self.share > 0.25 and r.random() < 0.6:
+                name = self._spliced()
+            elif r.random() < 0.25:
                 name = "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(3, 6)))
             else:
                 parts = [r.choice(w.ONSETS) + r.choice(w.VOWELS) for _ in range(r.randint(1, 3))]
                 name = "".join(parts) + r.choice(w.CODAS)
             if name not in HELD_WORDS and not w.is_held(name):
                 return name
+
+    def _spliced(self) -> str:
+        """The front of one word and the back of another: reads like English, yet is no known word."""
+        r = self.rng
+        front, back = (
+            r.choice(POOLS[r.choice(("first", "place", "noun", "noun", "adj", "attr", "label"))][0])
+            for _ in "12"
+        )
+        cut = r.randint(1, len(front))
+        return front[:cut].lower() + back[r.randint(1, max(1, len(back) - 2)) :].lower()
 
     def held_invented(self) -> str:
         """An invented name whose hash keeps it out of training."""
@@ -126,31 +150,38 @@ class Generator:
     def code(self) -> str:
         r = self.rng
         letters = "".join(r.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(r.randint(1, 3)))
+        letters = "Q" if letters.lower() in HELD_WORDS else letters
         return letters + r.choice(["", "-", ""]) + self.digits(2, 5)
 
     def word(self) -> str:
         """Any word, in any case: values must not be predictable from their type."""
         r = self.rng
         x = self.pick(r.choice(["first", "place", "noun", "noun", "adj", "attr", "label"]))
-        x = self.strange() if r.random() < 0.25 else x
+        x = self.strange() if r.random() < self.share else x
         return cap(x) if r.random() < 0.2 else x
 
     def person(self) -> str:
         r = self.rng.random()
-        first = self.pick("first") if r < 0.8 else cap(self.strange())
+        first = self.pick("first") if r < 1.05 - self.share else cap(self.strange())
         return first if r < 0.3 else f"{first} {cap(self.strange())}"
 
     def thing(self) -> str:
         r = self.rng.random()
         if r < 0.15:
             return f"{cap(self.strange())} {self.rng.choice([self.code(), self.pick('noun')])}"
-        noun = self.pick("noun") if r < 0.85 else self.strange()
+        noun = self.pick("noun") if r < (0.85 if self.share <= 0.25 else 0.65) else self.strange()
         return f"the {self.pick('adj')} {noun}" if r < 0.5 else f"the {noun}"
 
     def topic(self) -> str:
         r = self.rng.random()
         noun = self.pick("noun") if r < 0.7 else self.pick("label")
-        return f"{noun} {self.pick('label')}" if r < 0.5 else f"a {self.pick('adj')} {noun}" if r < 0.75 else noun
+        return (
+            f"{noun} {self.pick('label')}"
+            if r < 0.5
+            else f"a {self.pick('adj')} {noun}"
+            if r < 0.75
+            else noun
+        )
 
     def name_of(self, kind: str, unit: str = "days") -> str:
         """A random entity or value of a kind."""
@@ -160,7 +191,9 @@ class Generator:
         if kind == "person":
             return self.person()
         if kind == "place":
-            return self.pick("place") if r < 0.7 else cap(self.strange()) if r < 0.9 else f"room {self.digits(1, 3)}"
+            if r < 0.95 - self.share:
+                return self.pick("place")
+            return cap(self.strange()) if r < 0.9 else f"room {self.digits(1, 3)}"
         if kind == "thing":
             return self.thing()
         if kind == "topic":
@@ -178,6 +211,11 @@ class Generator:
                 out.append(x)
         return out
 
+    def _distinct_of(self, kinds: list[str]) -> list[str]:
+        """One name of each kind, in this order, none contained in another."""
+        turns = itertools.cycle(kinds)
+        return self.distinct(lambda: self.name_of(next(turns)), len(kinds))
+
     def system(self, item: Item, p: float = 0.3) -> None:
         if self.chance(p):
             item.say("system", self.wording(t.SYSTEM))
@@ -190,7 +228,8 @@ class Generator:
         if r < 0.75:
             text = " ".join(self.word() for _ in range(n))
         elif r < 0.9:
-            text = " ".join(self.name_of(self.rng.choice(["code", "person", "place", "any"])) for _ in range(max(2, n // 2)))
+            kinds = ["code", "person", "place", "any"]
+            text = " ".join(self.name_of(self.rng.choice(kinds)) for _ in range(max(2, n // 2)))
         else:
             text = ", ".join(f'"{self.word()}"' for _ in range(max(2, n // 2)))
         item = Item("repeat", value=text)
@@ -202,15 +241,22 @@ class Generator:
     def _facts(self, n: int) -> tuple[list[str], list[str], list[str], list[str]]:
         """n facts of one relation about n subjects: facts, questions, answers, values."""
         rng = self.rng
-        ent, val, facts, asks, answer = t.RELATIONS[rng.choice((0, 0, 0, 0, 1, 1, *range(2, len(t.RELATIONS))))]
+        ent, val, facts, asks, answer = t.RELATIONS[
+            rng.choice((0, 0, 0, 0, 1, 1, *range(2, len(t.RELATIONS))))
+        ]
         facts, asks = ([facts[-1]], [asks[-1]]) if self.held else (facts[:-1], asks[:-1])
-        ent = rng.choice(("person", "thing", "place", "topic", "code", "person", "thing")) if ent == "any" else ent
+        if self._loosely():
+            ent, val, facts, asks, answer = self._loose_relation()
+        elif self._loosely():
+            asks = [f"{cap(self._small(1, 4))} {x[0].lower() + x[1:]}" for x in asks if x[0] != "{"] or asks
+        if ent == "any":
+            ent = rng.choice(("person", "thing", "place", "topic", "code", "person", "thing"))
         if val == "any" or rng.random() < 0.15:
             val = rng.choice(("any", "any", "code", "person", "place")) if val != "quantity" else val
         unit, attr = rng.choice(w.UNITS), self.pick("attr")
         subjects = self._subjects(ent, n)
         values = self.distinct(lambda: self.name_of(val, unit), n)
-        by_attr = "{a}" in answer and n > 1 and rng.random() < 0.15
+        by_attr = "{a}" in answer and n > 1 and rng.random() < 0.15 and all("{a}" in f for f in facts)
         attrs = self.distinct(lambda: self.pick("attr"), n) if by_attr else [attr] * n
         subjects = [subjects[0]] * n if by_attr else subjects
         same = rng.choice(facts) if rng.random() < 0.6 else ""
@@ -218,8 +264,40 @@ class Generator:
         def fill(pattern: str, i: int) -> str:
             return cap(pattern.format(s=subjects[i], v=values[i], a=attrs[i], u=unit))
 
-        return ([fill(same or rng.choice(facts), i) for i in range(n)], [fill(rng.choice(asks), i) for i in range(n)],
-                [fill(answer, i) for i in range(n)], values)
+        return (
+            [fill(same or rng.choice(facts), i) for i in range(n)],
+            [fill(rng.choice(asks), i) for i in range(n)],
+            [fill(answer, i) for i in range(n)],
+            values,
+        )
+
+    def _loosely(self) -> bool:
+        """Whether to draw a loose wording. Without a loose share no random number is drawn."""
+        return self.loose > 0 and self.rng.random() < self.loose
+
+    def _small(self, low: int, high: int) -> str:
+        return " ".join(self.rng.choices(t.SMALL, k=self.rng.randint(low, high)))
+
+    def _around(self, text: str, low: int = 0, high: int = 5) -> str:
+        """Random small words before and after a text, as a sentence without its full stop."""
+        return cap(f"{self._small(low, high)} {text} {self._small(0, high - 1)}".strip())
+
+    def _loose_relation(self) -> tuple[str, str, list[str], list[str], str]:
+        """A relation in random small words, so that reading does not hang on the table's few wordings."""
+        rng = self.rng
+        by_name = rng.random() < 0.6
+        facts, asks = [], []
+        for _ in range(2):
+            named = "{a} " if rng.random() < 0.5 else ""
+            ends = ["{s}", "{v}"] if rng.random() < 0.7 else ["{v}", "{s}"]
+            middle = f"{self._small(1, 3)} {named}{self._small(0, 2)}"
+            facts.append(f"{self._small(0, 4)} {ends[0]} {middle} {ends[1]} {self._small(0, 2)}")
+            asked = f"{{a}} {self._small(0, 3)} " if by_name else ""
+            asks.append(f"{self._small(0 if by_name else 1, 4)} {asked}{{s}} {self._small(0, 2)}")
+        facts = [" ".join(x.split()) + rng.choice((".", ".", ".", "!")) for x in facts]
+        asks = [" ".join(x.split()) + "?" for x in asks]
+        answer = "The {a} of {s} is {v}." if by_name else "The answer for {s} is {v}."
+        return "any", "any", facts, asks, answer
 
     def _subjects(self, kind: str, n: int) -> list[str]:
         names = self.distinct(lambda: self.name_of(kind), n)
@@ -229,7 +307,7 @@ class Generator:
         return names
 
     def _layout(self, facts: list[str], rich: bool) -> str:
-        """Facts as running text, as a list or as numbered passages, with harmless filler sentences if rich."""
+        """Facts as running text, as a list or as numbered passages, with filler sentences if rich."""
         rng = self.rng
         style = rng.random()
         if rich:
@@ -261,7 +339,7 @@ class Generator:
         order = rng.sample(range(n), n)
         if not self.held and rng.random() < 0.5:
             order += rng.sample(range(n), n)
-        how = self.wording(t.READ_HOW)
+        how = f"{self._around('', 2, 7).strip()}." if self._loosely() else self.wording(t.READ_HOW)
         context = self._layout(facts, rich and rng.random() < 0.4)
         label = self.wording(t.QUESTION)
         ask = [f"{label}: {q}" if label else q for q in asks]
@@ -291,12 +369,18 @@ class Generator:
         inside = rng.choice(("{0}={1}", "{0}: {1}", "{1}", "{1}", "the {0} is {1}", "{1} ({0})"))
         glue = rng.choice((", ", "; ", " | ", " / ", " - ", "\n"))
         glue = ", " if glue == "\n" and self.held else glue
-        frame = "{v}" if self.held else rng.choice(
-            ("{v}",) * 5 + ("{f}: {v}", "{f}={v}", "[{v}]", "The {f} is {v}.", "{v}.", "<{v}>", "JSON", "JSON", "JSON"))
+        frame = (
+            "{v}"
+            if self.held
+            else rng.choice(
+                ("{v}",) * 5
+                + ("{f}: {v}", "{f}={v}", "[{v}]", "The {f} is {v}.", "{v}.", "<{v}>", "JSON", "JSON", "JSON")
+            )
+        )
         second = rng.randrange(m)
         out = []
         for _ in range(k):
-            values = self.distinct(lambda it=iter(kinds * 99): self.name_of(next(it)), m)
+            values = self._distinct_of(kinds)
             text = glue.join(inside.format(f, v) for f, v in zip(fields, values, strict=True))
             if frame == "JSON":
                 keys = {fields[at]: values[at]} | ({fields[second]: values[second]} if m > 1 else {})
@@ -315,9 +399,16 @@ class Generator:
         head = use[:-1]
         rng.shuffle(head)
         fixed = self.wording(t.MESSAGES) if rng.random() < 0.4 else ""
-        frame = "{v}" if self.held else rng.choice(("{v}",) * 5 + ('{{"label": "{v}"}}', '{{"category": "{v}"}}', "[{v}]", "{v}."))
-        return [(cap((fixed or self.wording(t.MESSAGES)).format(c=cues[i])), frame.format(v=labels[i]), tuple(labels))
-                for i in (*head, use[-1])]
+        frames = ("{v}",) * 5 + ('{{"label": "{v}"}}', '{{"category": "{v}"}}', "[{v}]", "{v}.")
+        frame = "{v}" if self.held else rng.choice(frames)
+
+        def pair(i: int) -> tuple[str, str, tuple[str, ...]]:
+            if self._loosely():
+                return f"{self._around(cues[i])}.", frame.format(v=labels[i]), tuple(labels)
+            text = (fixed or self.wording(t.MESSAGES)).format(c=cues[i])
+            return cap(text), frame.format(v=labels[i]), tuple(labels)
+
+        return [pair(i) for i in (*head, use[-1])]
 
     def _near_pairs(self, k: int) -> list[tuple[str, str, tuple[str, ...]]]:
         """Unlike texts with labels; the last text is one of them with a word or two changed."""
@@ -392,7 +483,9 @@ class Generator:
             listed = f"Labels:\n{listed}"
         else:
             listed = f"{rng.choice(('Labels', 'Labels', 'Categories', 'Choices'))}: {', '.join(names)}"
-        item = Item("labels", kind=f"labels {kind}", value=names[at], others=tuple(x for x in names if x != names[at]))
+        item = Item(
+            "labels", kind=f"labels {kind}", value=names[at], others=tuple(x for x in names if x != names[at])
+        )
         self.system(item)
         how = self.wording(t.LABEL_HOW) + (f" {self.wording(t.LABEL_BARE)}" if bare else "")
         item.say("user", self._label_blocks(how, listed, self._message(cues[at])))
@@ -403,6 +496,8 @@ class Generator:
         return item
 
     def _message(self, cue: str) -> str:
+        if self._loosely():
+            return self._around(cue) + "."
         text = cap(self.wording(t.MESSAGES).format(c=cue))
         return text if self.chance(0.6) else f"{self.wording(t.FILLERS)} {text}"
 
@@ -423,10 +518,14 @@ class Generator:
         """A short e-mail; name a field in a sentence, or several as JSON when the message asks for JSON."""
         rng = self.rng
         made = {
-            "name": (t.MAIL_NAME, self.person()), "order number": (t.MAIL_ORDER, self._order()),
-            "product": (t.MAIL_PRODUCT, self._product()), "city": (t.MAIL_CITY, self.name_of("place")),
+            "name": (t.MAIL_NAME, self.person()),
+            "order number": (t.MAIL_ORDER, self._order()),
+            "product": (t.MAIL_PRODUCT, self._product()),
+            "city": (t.MAIL_CITY, self.name_of("place")),
             "phone number": (t.MAIL_PHONE, self.digits(6, 8)),
         }
+        if self._loosely():
+            made |= {a: self._loose_field(a) for a in self.distinct(lambda: self.pick("attr"), 4)}
         fields = rng.sample(sorted(made), rng.randint(2, 4))
         lines = [self.wording(made[f][0]).format(v=made[f][1]) for f in fields]
         if rng.random() < 0.4:
@@ -450,12 +549,20 @@ class Generator:
             item.say("assistant", f"The {f} is {made[f][1]}.")
         return item
 
+    def _loose_field(self, name: str) -> tuple[tuple[list[str], list[str]], str]:
+        """Any field, told in small words, with any value."""
+        middle = self._small(0, 2) or self.rng.choice((":", "="))
+        line = " ".join(f"{self._small(0, 3)} {name} {middle} {{v}}".split())
+        return ([cap(line) + self.rng.choice((".", "."))], []), self.name_of(self.rng.choice(("any", "code")))
+
     def _order(self) -> str:
         return self.digits(3, 7) if self.chance(0.7) else self.code()
 
     def _product(self) -> str:
         r = self.rng.random()
-        return self.pick("noun") if r < 0.5 else f"{self.pick('adj')} {self.pick('noun')}" if r < 0.75 else cap(self.strange())
+        if r < 0.5:
+            return self.pick("noun")
+        return f"{self.pick('adj')} {self.pick('noun')}" if r < 0.75 else cap(self.strange())
 
     def _extract_json(self, item: Item, body: str, values: dict[str, str]) -> None:
         rng = self.rng

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-# relation -> kind of subject, kind of value, facts (last one held out), questions (last one held out), answer.
+# relation: kind of subject, kind of value, facts (last one held out), questions (last one held out),
+# answer.
 # In attribute relations {a} is a random attribute noun.
 RELATIONS: list[tuple[str, str, list[str], list[str], str]] = [
     ("any", "any",
      ["The {a} of {s} is {v}.", "{s} has the {a} {v}.", "For {s}, the {a} is {v}.", "{v} is the {a} of {s}.",
       "The {a} for {s} was set to {v}.", "{s}: {a} {v}.", "As {a} of {s} we list {v}.", "{s} - {a}: {v}",
       "We know that {s} has {v} as its {a}."],
-     ["What is the {a} of {s}?", "Which {a} does {s} have?", "Tell me the {a} of {s}.", "{s}: what is the {a}?",
+     ["What is the {a} of {s}?", "Which {a} does {s} have?", "Tell me the {a} of {s}.",
+      "{s}: what is the {a}?",
       "I need the {a} of {s}.", "What {a} is given for {s}?", "Do you know the {a} of {s}?"],
      "The {a} of {s} is {v}."),
     ("person", "any",
@@ -18,10 +20,13 @@ RELATIONS: list[tuple[str, str, list[str], list[str], str]] = [
      ["What is {s}'s {a}?", "Which {a} did {s} choose?", "What did {s} name as the {a}?"],
      "The {a} of {s} is {v}."),
     ("person", "place",
-     ["{s} lives in {v}.", "The home of {s} is in {v}.", "{s} has a flat in {v}.", "In {v} you will find the home of {s}."],
-     ["Where does {s} live?", "In which city does {s} live?", "Which city is the home of {s}?"], "{s} lives in {v}."),
+     ["{s} lives in {v}.", "The home of {s} is in {v}.", "{s} has a flat in {v}.",
+      "In {v} you will find the home of {s}."],
+     ["Where does {s} live?", "In which city does {s} live?", "Which city is the home of {s}?"],
+      "{s} lives in {v}."),
     ("person", "place",
-     ["{s} works in {v}.", "The office of {s} is in {v}.", "{s} has a job in {v}.", "You will find the office of {s} in {v}."],
+     ["{s} works in {v}.", "The office of {s} is in {v}.", "{s} has a job in {v}.",
+      "You will find the office of {s} in {v}."],
      ["Where does {s} work?", "In which city does {s} work?", "Which city has the office of {s}?"],
      "{s} works in {v}."),
     ("person", "thing",
@@ -69,12 +74,15 @@ READ_HOW = (
      "Please answer the question with the help of the passages.", "Read this carefully and reply.",
      "Find the answer in the text.", "Here are some facts.", "Answer in one sentence.", "", "", "",
      "Answer the customer's question from the policy.", "Reply to the question using the notes.",
-     "Given the passages, answer the question in a sentence.", "Look at the facts, then answer the question."],
+     "Given the passages, answer the question in a sentence.",
+     "Look at the facts, then answer the question."],
     ["Use the notes to reply to the question.", "Read the passages, then answer.",
      "Answer with the help of the text below."],
 )
-BLOCK = (["Passage", "Text", "Context", "Document", "Note", "Fact", "Policy", "Source", "Entry"], ["Passage", "Text"])
-QUESTION = (["Question", "Q", "Query", "Question", "Question", "Customer", "User question", ""], ["Question", ""])
+BLOCK = (["Passage", "Text", "Context", "Document", "Note", "Fact", "Policy", "Source", "Entry"], ["Passage",
+          "Text"])
+QUESTION = (["Question", "Q", "Query", "Question", "Question", "Customer", "User question", ""], ["Question",
+             ""])
 
 FILLERS = (
     ["Please read this with care.", "This was checked last week.", "Ask us if anything is not clear.",
@@ -86,15 +94,18 @@ FILLERS = (
 )
 
 SYSTEM = (
-    ["You are a helpful assistant.", "You answer questions.", "You are a careful reader.", "Reply in short sentences.",
+    ["You are a helpful assistant.", "You answer questions.", "You are a careful reader.",
+     "Reply in short sentences.",
      "You help customers.", "You read texts and answer questions about them.", "Be brief and correct.",
      "You are a support assistant. Use only what is given.", "You sort messages.", "Follow the instruction."],
     ["You are a careful assistant.", "Be helpful and brief."],
 )
 
 REPEAT = (
-    ["Repeat: {t}", "Repeat this text: {t}", "Say this again: {t}", "Copy the text.\n{t}", "Text: {t}\nRepeat the text.",
-     "Write the following once more: {t}", "Repeat exactly.\n\n{t}", "Please copy this: {t}", "{t}\n\nRepeat it.",
+    ["Repeat: {t}", "Repeat this text: {t}", "Say this again: {t}", "Copy the text.\n{t}",
+     "Text: {t}\nRepeat the text.",
+     "Write the following once more: {t}", "Repeat exactly.\n\n{t}", "Please copy this: {t}",
+     "{t}\n\nRepeat it.",
      "Echo: {t}"],
     ["Please repeat this text: {t}", "Copy exactly: {t}"],
 )
@@ -107,7 +118,8 @@ LABEL_HOW = (
     ["Read the message and pick the label that fits.", "Which label does the message get?"],
 )
 LABEL_BARE = (
-    ["Reply with the label only.", "Answer with one label.", "Give only the label.", "Only the label, nothing else.",
+    ["Reply with the label only.", "Answer with one label.", "Give only the label.",
+     "Only the label, nothing else.",
      "Write just the label."],
     ["Write only the label."],
 )
@@ -117,14 +129,17 @@ MESSAGES = (
      "My last message was about {c}.", "Hello, this is about {c}.", "The {c} is what I write about.",
      "I do not understand the {c}.", "Can you look at the {c} for me?", "It is the {c} again.",
      "I am writing because of {c}.", "Could someone call me about {c}?", "{c} is my problem.",
-     "I was told to ask you about {c}.", "Since Monday the {c} does not work.", "We talked about {c} before."],
+     "I was told to ask you about {c}.", "Since Monday the {c} does not work.",
+     "We talked about {c} before."],
     ["Could you help me, it is about {c}.", "I write to ask about {c}.", "The problem is the {c}."],
 )
 
-MAIL_OPEN = (["Hello,", "Dear team,", "Hi,", "Good morning,", "To whom it may concern,", "Hello support,", ""],
+MAIL_OPEN = (["Hello,", "Dear team,", "Hi,", "Good morning,", "To whom it may concern,", "Hello support,",
+              ""],
              ["Dear support team,", "Hi,"])
 MAIL_NAME = (["My name is {v}.", "I am {v}.", "This is {v}.", "Name: {v}"], ["{v} is my name."])
-MAIL_ORDER = (["My order number is {v}.", "The order number is {v}.", "I placed order {v}.", "Order number: {v}",
+MAIL_ORDER = (["My order number is {v}.", "The order number is {v}.", "I placed order {v}.",
+               "Order number: {v}",
                "It is about order {v}.", "Order {v} has not come.", "See order #{v}."],
               ["This concerns order number {v}.", "I wait for order {v}."])
 MAIL_PRODUCT = (["I bought the {v}.", "The {v} does not work.", "The {v} arrived broken.", "Product: {v}",
@@ -134,7 +149,8 @@ MAIL_CITY = (["I live in {v}.", "Please send it to {v}.", "City: {v}", "I am wri
              ["My home is in {v}."])
 MAIL_PHONE = (["Call me at {v}.", "My phone number is {v}.", "Phone: {v}", "You can reach me at {v}."],
               ["Please call me at {v}."])
-MAIL_CLOSE = (["Thank you.", "Kind regards", "Please help me soon.", "What can I do?", "Best wishes", "I am waiting.", ""],
+MAIL_CLOSE = (["Thank you.", "Kind regards", "Please help me soon.", "What can I do?", "Best wishes",
+               "I am waiting.", ""],
               ["Thank you for your help.", "Kind regards"])
 MAIL_ASK = (["What is the {f}?", "Which {f} is given?", "Give me the {f}.", "Find the {f} in the email.",
              "Extract the {f}.", "What {f} does the writer give?", "Read the email and tell me the {f}."],
@@ -144,18 +160,34 @@ JSON_HOW = (["Reply as JSON with the keys {k}.", "Give JSON with these keys: {k}
              "Write a JSON object with {k}."], ["Reply with a JSON object with the keys {k}."])
 
 SHOT_HOW = (
-    ["Continue the pattern.", "Follow the examples.", "Here are some examples.", "Do the same as in the examples.",
-     "Look at the examples and give the last output.", "", "", "Complete the last line.", "Work out the rule.",
+    ["Continue the pattern.", "Follow the examples.", "Here are some examples.",
+     "Do the same as in the examples.",
+     "Look at the examples and give the last output.", "", "", "Complete the last line.",
+     "Work out the rule.",
      "Give the output for the last input.", "Label each message like the examples.",
      "Answer in the same format as the examples."],
     ["Look at the examples and do the same.", "Follow the pattern of the examples."],
 )
 SHOT_IO = ([("Input", "Output"), ("Input", "Output"), ("Q", "A"), ("Text", "Label"), ("Message", "Label"),
-            ("Email", "JSON"), ("Email", "Answer"), ("Question", "Answer"), ("x", "y"), ("Example", "Result")],
+            ("Email", "JSON"), ("Email", "Answer"), ("Question", "Answer"), ("x", "y"), ("Example",
+             "Result")],
            [("Input", "Output"), ("Message", "Output")])
 
-FIELDS = """name city order product phone colour price code date status team label owner type size room item topic
-priority category number email country version model level""".split()
+# Small words for loose wordings: random strings of them around names stand for sentences never seen.
+SMALL = str.split("""
+    the a an of for to in on at by with from about into over under after before since until is was has
+    had are were be been will can may must should would could do does did not no yes it its this that
+    these those there here we you they he she our your their my and or but if when where which who what
+    how many much any all some each both only also just now then today again please note as so than very
+    more most per within out up down back off get gets got make made take taken give given put set use
+    used keep say said tell ask know need want like find see look come go send let one two first last
+    new
+""")
+
+FIELDS = str.split("""
+    name city order product phone colour price code date status team label owner type size room item topic
+    priority category number email country version model level
+""")
 
 
 def _texts(value: object) -> list[str]:

@@ -32,17 +32,20 @@ def _corpus(seed: int, items: int) -> Iterator[str]:
 
 
 def train_tokenizer(seed: int, vocab: int = 2048, items: int = 12000) -> Tokenizer:
-    """Train on generated text. Newline tokens stand alone, so a prompt's ids are a prefix of the full chat's."""
+    """Train on generated text. Newline tokens stand alone, so a prompt's ids begin the full chat's ids."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex("\n"), "isolated"),
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex("\n"), "isolated"),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False)
+        vocab_size=vocab, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(_corpus(seed, items), trainer)
     return tokenizer
 
@@ -52,7 +55,13 @@ def as_transformers(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>",
-        clean_up_tokenization_spaces=False, model_max_length=1024, padding_side="left")
+        tokenizer_object=tokenizer,
+        pad_token="<|pad|>",
+        bos_token="<|bos|>",
+        eos_token="<|end|>",
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+        padding_side="left",
+    )
     fast.chat_template = CHAT_TEMPLATE
     return fast

@@ -37,15 +37,37 @@ class Stage:
     facts: int
     gate: str = ""
     long: bool = False
+    loose: float = 0.0  # share of wordings in random small words: late, so that unseen wordings are read
+    invented: float = 0.45  # share of invented names: few while induction forms, many afterwards
 
 
 STAGES = (
-    Stage("induction", 0.10, {"repeat": 0.8, "read": 0.1, "shots": 0.1}, 1, "repeat"),
-    Stage("one fact", 0.16, {"repeat": 0.2, "read": 0.6, "shots": 0.2}, 1, "read 1"),
+    Stage("induction", 0.10, {"repeat": 0.8, "read": 0.1, "shots": 0.1}, 1, "repeat", invented=0.25),
+    Stage("one fact", 0.16, {"repeat": 0.2, "read": 0.6, "shots": 0.2}, 1, "read 1", invented=0.25),
     Stage("two facts", 0.34, {"repeat": 0.1, "read": 0.6, "shots": 0.2, "labels": 0.1}, 2, "read 2"),
-    Stage("three facts", 0.44, {"repeat": 0.05, "read": 0.55, "shots": 0.2, "labels": 0.1, "extract": 0.1}, 3, "read 3"),
-    Stage("four facts", 0.55, {"repeat": 0.05, "read": 0.5, "shots": 0.25, "labels": 0.1, "extract": 0.1}, 4, "read 4"),
-    Stage("full mix", 1.0, {"repeat": 0.08, "read": 0.40, "shots": 0.26, "labels": 0.13, "extract": 0.13}, 4, "", True),
+    Stage(
+        "three facts",
+        0.44,
+        {"repeat": 0.05, "read": 0.55, "shots": 0.2, "labels": 0.1, "extract": 0.1},
+        3,
+        "read 3",
+    ),
+    Stage(
+        "four facts",
+        0.55,
+        {"repeat": 0.05, "read": 0.5, "shots": 0.25, "labels": 0.1, "extract": 0.1},
+        4,
+        "read 4",
+        loose=0.35,
+    ),
+    Stage(
+        "full mix",
+        1.0,
+        {"repeat": 0.05, "read": 0.45, "shots": 0.28, "labels": 0.11, "extract": 0.11},
+        4,
+        long=True,
+        loose=0.35,
+    ),
 )
 PROBES: dict[str, Callable[[Generator], Item]] = {
     "repeat": lambda g: g.repeat(),
@@ -71,7 +93,7 @@ class State:
 
 @dataclass(frozen=True)
 class Options:
-    """Budget and shape of a run. With `steps` the run is bit-for-bit repeatable; minutes depend on the machine."""
+    """Budget and shape of a run. With `steps` a run repeats bit for bit; minutes depend on the machine."""
 
     folder: Path
     seed: int = 7
@@ -93,10 +115,22 @@ class Options:
 def make_model(o: Options, vocab: int) -> LlamaForCausalLM:
     """A small Llama with tied embeddings, initialised from the seed."""
     torch.manual_seed(o.seed)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=vocab, hidden_size=o.hidden, intermediate_size=o.ffn, num_hidden_layers=o.layers,
-        num_attention_heads=o.heads, num_key_value_heads=o.heads, max_position_embeddings=1024,
-        tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2, initializer_range=0.04))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocab,
+            hidden_size=o.hidden,
+            intermediate_size=o.ffn,
+            num_hidden_layers=o.layers,
+            num_attention_heads=o.heads,
+            num_key_value_heads=o.heads,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            initializer_range=0.04,
+        )
+    )
 
 
 def encode(tokenizer: Tokenizer, items: list[Item]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -112,9 +146,9 @@ def encode(tokenizer: Tokenizer, items: list[Item]) -> list[tuple[np.ndarray, np
 
 
 def batches(o: Options, tokenizer: Tokenizer, state: State) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """One group of batches. It depends only on seed, group number and stage, so a resumed run sees the same."""
+    """One group of batches. It depends on seed, group number and stage only: a resumed run sees the same."""
     stage = STAGES[state.stage]
-    generator = Generator(f"{o.seed}-{state.group}-{state.stage}")
+    generator = Generator(f"{o.seed}-{state.group}-{state.stage}", invented=stage.invented, loose=stage.loose)
     rows: list[tuple[np.ndarray, np.ndarray]] = []
     total = 0
     while total < GROUP * o.batch_tokens:
@@ -171,7 +205,8 @@ def probe(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str, n: int = 40)
     items = [PROBES[name](generator) for _ in range(n)]
     rows = []
     for item in items:
-        item.messages = [(r, [(x, i == len(item.messages) - 1) for x, _ in p]) for i, (r, p) in enumerate(item.messages)]
+        last = len(item.messages) - 1
+        item.messages = [(r, [(x, i == last) for x, _ in p]) for i, (r, p) in enumerate(item.messages)]
         rows += encode(tokenizer, [item])
     width = max(len(r[0]) for r in rows)
     ids, answer = np.zeros((n, width), dtype=np.int64), np.zeros((n, width), dtype=bool)
@@ -185,7 +220,7 @@ def probe(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str, n: int = 40)
 
 
 def save(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer, state: State) -> None:
-    """Write a checkpoint into a fresh folder, then swap it in: a kill leaves the old or the new one, whole."""
+    """Write a checkpoint into a fresh folder, then swap it in: a kill leaves the old one or the new one."""
     new, now, old = folder / "new", folder / "now", folder / "old"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -220,7 +255,9 @@ def restore(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer) -
 class Run:
     """One pretraining run."""
 
-    def __init__(self, o: Options, tokenizer: Tokenizer, export: Callable[[LlamaForCausalLM, State], None]) -> None:
+    def __init__(
+        self, o: Options, tokenizer: Tokenizer, export: Callable[[LlamaForCausalLM, State], None]
+    ) -> None:
         torch.set_num_threads(o.threads)
         self.o, self.tokenizer, self.export = o, tokenizer, export
         self.model = make_model(o, tokenizer.get_vocab_size())
@@ -278,15 +315,20 @@ class Run:
     def measure(self) -> None:
         self.model.eval()
         s, stage = self.state, STAGES[self.state.stage]
-        names = list(PROBES) if s.marks % 3 == 0 or stage.long else ["repeat", "read 1", "read 2", stage.gate, "shots copy"]
+        few = ["repeat", "read 1", "read 2", stage.gate, "shots copy"]
+        names = list(PROBES) if s.marks % 3 == 0 else few
         scores = {n: round(probe(self.model, self.tokenizer, n), 3) for n in dict.fromkeys(names) if n}
         self.model.train()
-        entry = {"minute": round(s.seconds / 60, 1), "tokens": s.tokens, "loss": round(self.loss, 4), **scores}
+        entry = {
+            "minute": round(s.seconds / 60, 1),
+            "tokens": s.tokens,
+            "loss": round(self.loss, 4),
+            **scores,
+        }
         s.log.append(entry)
         speed = s.tokens / max(s.seconds, 1e-9)
-        print(f"[{stage.name}] step {s.step} {speed:.0f} tok/s lr {rate(self.o, s, self.progress()):.1e} {entry}", flush=True)
+        lr = rate(self.o, s, self.progress())
+        print(f"[{stage.name}] step {s.step} {speed:.0f} tok/s lr {lr:.1e} {entry}", flush=True)
         passed = bool(stage.gate) and scores[stage.gate] >= 0.9
         if s.stage < len(STAGES) - 1 and (passed or self.progress() >= stage.until):
             s.stage += 1
-
-

@@ -9,63 +9,86 @@ from __future__ import annotations
 import re
 import zlib
 
-FIRST = """Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karl Lena Max Nina Otto Paula Ralf Sara Tom Ute
-Vera Walter Xenia Yara Zoe Adam Bella Carlo Diana Erik Fiona Georg Helen Ivan Julia Kevin Laura Marco Nora Oscar
-Peter Quinn Rosa Simon Tanja Ugo Viktor Wanda Alice Bruno Cora Dora Elias Frida Gustav Hanna Igor Jana Kira Leo
-Mia Noah Olga Paul Rita Sofia Theo Ursula Vince Willa Aaron Beth Colin Daisy Edwin Flora Grace Henry Irene Jack
-Katie Liam Mary Nick Olive Pia Rose Sean Tara Uma Violet Wes Abel Birgit Cyril Dennis Edith Frank Gina Hans Inga
-Jerome Klara Lukas Martha Nils Oliver Petra Robin Stella Tilda Udo Valerie Wim Agnes Boris Cecile Dirk Elsa
-Fred Gerda Hilde Isaac Joan Kurt Lydia Mona Norbert Ophelia Pablo Regina Stefan Tessa Urs Vivian Wolf Amir Bao
-Chen Dinesh Esra Fatima Goran Hiro Indira Jamal Kofi Leila Mehmet Nadia Omar Priya Ravi Suki Tariq Usha Vikram
-Wei Yusuf Zara Akira Bina Dariusz Ewa Farid Halina Jorge Kaito Lucia Mateo Nuria Pavel Rafael Samira Tomas""".split()
 
-PLACES = """Berlin Paris London Madrid Rome Vienna Oslo Dublin Lisbon Prague Athens Warsaw Zurich Bremen Hamburg
-Munich Cologne Leipzig Dresden Milan Turin Naples Lyon Nice Lille Porto Seville Bilbao Ghent Bruges Antwerp Bergen
-Malmo Turku Riga Tallinn Vilnius Minsk Kiev Odessa Sofia Varna Split Zagreb Graz Linz Basel Bern Geneva Lugano
-Boston Denver Dallas Austin Miami Seattle Chicago Detroit Memphis Phoenix Tampa Tulsa Omaha Reno Salem Toronto
-Ottawa Calgary Lima Quito Bogota Caracas Santiago Havana Cairo Tunis Lagos Accra Nairobi Dakar Delhi Mumbai
-Madras Tokyo Osaka Kyoto Nagoya Seoul Busan Beijing Shanghai Hanoi Manila Jakarta Sydney Perth Brisbane Darwin
-Hobart Auckland York Leeds Bath Oxford Derby Exeter Dover Cardiff Glasgow Dundee Belfast Cork Galway""".split()
+def _words(text: str) -> list[str]:
+    return text.split()
 
-NOUNS = """lamp table chair desk printer phone laptop camera bottle basket ladder hammer mirror carpet curtain pillow
-blanket kettle toaster oven fridge freezer heater fan clock watch ring necklace jacket coat shirt skirt boot
-sandal glove scarf helmet bicycle scooter truck tractor boat canoe tent rucksack suitcase wallet purse umbrella
-notebook pencil eraser stapler folder binder envelope stamp magazine novel poster puzzle guitar piano violin drum
-trumpet flute speaker headset keyboard mouse monitor cable charger battery router antenna sensor engine pump valve
-filter hose pipe bucket shovel rake axe saw drill wrench screw nail brick tile plank rope chain lock hinge gate
-fence shed barn tower bridge tunnel harbour island forest meadow river lake canyon desert valley hill garden
-orchard apple pear plum cherry lemon orange banana melon grape peach mango carrot potato onion tomato cabbage
-lettuce pepper mushroom bean rice pasta bread butter cheese yoghurt honey sugar salt flour vinegar coffee tea juice
-soup salad sandwich cake cookie candy chocolate dog cat horse cow sheep goat pig rabbit hamster parrot eagle falcon
-owl crow swan duck goose turkey lizard turtle frog snake shark whale dolphin salmon trout crab lobster spider beetle
-butterfly bee ant wolf fox bear lion tiger leopard zebra giraffe camel monkey elephant mask crown sword shield
-candle torch lantern anchor compass map globe telescope microscope magnet prism crystal diamond pearl ruby emerald
-marble statue vase bowl plate cup spoon fork knife tray jar barrel crate cushion sofa shelf cabinet drawer wardrobe
-bench stool swing kite balloon doll robot rocket saucer plane train tram bus taxi van wagon sled ski skate racket
-whistle trophy medal badge ribbon button zipper needle thread cotton wool silk velvet leather rubber copper silver
-iron steel bronze tin nickel cobalt zinc timber bamboo clay glass paper plaster cement gravel sand pebble""".split()
 
-ADJ = """red blue green yellow black white brown grey pink purple golden crimson scarlet amber turquoise violet teal
-navy beige ivory maroon olive coral big small tall short wide narrow heavy light soft hard round square flat sharp
-smooth rough warm cold hot cool dry wet clean dirty new old fresh quiet loud fast slow bright dark shiny dull sweet
-sour bitter salty mild strong weak rich poor brave calm eager gentle happy lazy lucky proud rare rapid royal simple
-solid spare steady stiff strange tidy tiny vast vivid wise young modern ancient wooden plastic hollow curly foggy
-sunny rainy windy stormy frozen broken hidden secret public private local global""".split()
+FIRST = _words("""
+    Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karl Lena Max Nina Otto Paula Ralf Sara Tom Ute
+    Vera Walter Xenia Yara Zoe Adam Bella Carlo Diana Erik Fiona Georg Helen Ivan Julia Kevin Laura Marco
+    Nora Oscar Peter Quinn Rosa Simon Tanja Ugo Viktor Wanda Alice Bruno Cora Dora Elias Frida Gustav Hanna
+    Igor Jana Kira Leo Mia Noah Olga Paul Rita Sofia Theo Ursula Vince Willa Aaron Beth Colin Daisy Edwin
+    Flora Grace Henry Irene Jack Katie Liam Mary Nick Olive Pia Rose Sean Tara Uma Violet Wes Abel Birgit
+    Cyril Dennis Edith Frank Gina Hans Inga Jerome Klara Lukas Martha Nils Oliver Petra Robin Stella Tilda
+    Udo Valerie Wim Agnes Boris Cecile Dirk Elsa Fred Gerda Hilde Isaac Joan Kurt Lydia Mona Norbert Ophelia
+    Pablo Regina Stefan Tessa Urs Vivian Wolf Amir Bao Chen Dinesh Esra Fatima Goran Hiro Indira Jamal Kofi
+    Leila Mehmet Nadia Omar Priya Ravi Suki Tariq Usha Vikram Wei Yusuf Zara Akira Bina Dariusz Ewa Farid
+    Halina Jorge Kaito Lucia Mateo Nuria Pavel Rafael Samira Tomas
+""")
 
-ATTRS = """colour price owner code password room city manager deadline weight size name number address supplier
-status height age title nickname country language hobby job department floor phone brand model shape material
-smell taste length width depth speed rank score grade level position team captain coach sponsor partner teacher
-doctor lawyer author editor publisher designer builder maker seller buyer driver guard leader founder director
-capital currency flag symbol motto theme topic category label type format version date month day season budget
-salary bonus fee rent tax discount rating target goal task role key tag badge locker seat row section branch office
-station route gate platform shift contact origin destination source purpose warranty capacity voltage""".split()
+PLACES = _words("""
+    Berlin Paris London Madrid Rome Vienna Oslo Dublin Lisbon Prague Athens Warsaw Zurich Bremen Hamburg
+    Munich Cologne Leipzig Dresden Milan Turin Naples Lyon Nice Lille Porto Seville Bilbao Ghent Bruges
+    Antwerp Bergen Malmo Turku Riga Tallinn Vilnius Minsk Kiev Odessa Sofia Varna Split Zagreb Graz Linz
+    Basel Bern Geneva Lugano Boston Denver Dallas Austin Miami Seattle Chicago Detroit Memphis Phoenix Tampa
+    Tulsa Omaha Reno Salem Toronto Ottawa Calgary Lima Quito Bogota Caracas Santiago Havana Cairo Tunis
+    Lagos Accra Nairobi Dakar Delhi Mumbai Madras Tokyo Osaka Kyoto Nagoya Seoul Busan Beijing Shanghai
+    Hanoi Manila Jakarta Sydney Perth Brisbane Darwin Hobart Auckland York Leeds Bath Oxford Derby Exeter
+    Dover Cardiff Glasgow Dundee Belfast Cork Galway
+""")
 
-LABELS = """billing shipping returns refund account login password technical hardware software sales support feedback
-complaint praise question request order delivery payment invoice warranty repair training travel safety security
-legal finance marketing personnel catering cleaning parking transport storage network printing privacy insurance
-health sport music politics science weather history cooking fashion gaming movies books nature energy housing
-urgent normal low high medium critical minor major positive negative neutral spam internal external approved
-rejected pending open closed""".split()
+NOUNS = _words("""
+    lamp table chair desk printer phone laptop camera bottle basket ladder hammer mirror carpet curtain
+    pillow blanket kettle toaster oven fridge freezer heater fan clock watch ring necklace jacket coat shirt
+    skirt boot sandal glove scarf helmet bicycle scooter truck tractor boat canoe tent rucksack suitcase
+    wallet purse umbrella notebook pencil eraser stapler folder binder envelope stamp magazine novel poster
+    puzzle guitar piano violin drum trumpet flute speaker headset keyboard mouse monitor cable charger
+    battery router antenna sensor engine pump valve filter hose pipe bucket shovel rake axe saw drill wrench
+    screw nail brick tile plank rope chain lock hinge gate fence shed barn tower bridge tunnel harbour
+    island forest meadow river lake canyon desert valley hill garden orchard apple pear plum cherry lemon
+    orange banana melon grape peach mango carrot potato onion tomato cabbage lettuce pepper mushroom bean
+    rice pasta bread butter cheese yoghurt honey sugar salt flour vinegar coffee tea juice soup salad
+    sandwich cake cookie candy chocolate dog cat horse cow sheep goat pig rabbit hamster parrot eagle falcon
+    owl crow swan duck goose turkey lizard turtle frog snake shark whale dolphin salmon trout crab lobster
+    spider beetle butterfly bee ant wolf fox bear lion tiger leopard zebra giraffe camel monkey elephant
+    mask crown sword shield candle torch lantern anchor compass map globe telescope microscope magnet prism
+    crystal diamond pearl ruby emerald marble statue vase bowl plate cup spoon fork knife tray jar barrel
+    crate cushion sofa shelf cabinet drawer wardrobe bench stool swing kite balloon doll robot rocket saucer
+    plane train tram bus taxi van wagon sled ski skate racket whistle trophy medal badge ribbon button
+    zipper needle thread cotton wool silk velvet leather rubber copper silver iron steel bronze tin nickel
+    cobalt zinc timber bamboo clay glass paper plaster cement gravel sand pebble
+""")
+
+ADJ = _words("""
+    red blue green yellow black white brown grey pink purple golden crimson scarlet amber turquoise violet
+    teal navy beige ivory maroon olive coral big small tall short wide narrow heavy light soft hard round
+    square flat sharp smooth rough warm cold hot cool dry wet clean dirty new old fresh quiet loud fast slow
+    bright dark shiny dull sweet sour bitter salty mild strong weak rich poor brave calm eager gentle happy
+    lazy lucky proud rare rapid royal simple solid spare steady stiff strange tidy tiny vast vivid wise
+    young modern ancient wooden plastic hollow curly foggy sunny rainy windy stormy frozen broken hidden
+    secret public private local global
+""")
+
+ATTRS = _words("""
+    colour price owner code password room city manager deadline weight size name number address supplier
+    status height age title nickname country language hobby job department floor phone brand model shape
+    material smell taste length width depth speed rank score grade level position team captain coach sponsor
+    partner teacher doctor lawyer author editor publisher designer builder maker seller buyer driver guard
+    leader founder director capital currency flag symbol motto theme topic category label type format
+    version date month day season budget salary bonus fee rent tax discount rating target goal task role key
+    tag badge locker seat row section branch office station route gate platform shift contact origin
+    destination source purpose warranty capacity voltage
+""")
+
+LABELS = _words("""
+    billing shipping returns refund account login password technical hardware software sales support
+    feedback complaint praise question request order delivery payment invoice warranty repair training
+    travel safety security legal finance marketing personnel catering cleaning parking transport storage
+    network printing privacy insurance health sport music politics science weather history cooking fashion
+    gaming movies books nature energy housing urgent normal low high medium critical minor major positive
+    negative neutral spam internal external approved rejected pending open closed
+""")
 
 SYNONYMS = {
     "billing": "charged invoice amount debit bank",
@@ -94,11 +117,11 @@ SYNONYMS = {
     "repair": "fix mend defect faulty damaged",
 }
 
-ONSETS = """b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z bl sk""".split()
-VOWELS = "a e i o u ai ea ou ie ar er or en on al in".split()
-CODAS = "n r l s t ck nd rt m sk ff x den ville ton berg son mann ley ska rin lo mar".split()
+ONSETS = _words("b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z bl sk")
+VOWELS = _words("a e i o u ai ea ou ie ar er or en on al in")
+CODAS = _words("n r l s t ck nd rt m sk ff x den ville ton berg son mann ley ska rin lo mar")
 
-UNITS = "days weeks hours minutes months years euros points metres miles pages steps pieces percent".split()
+UNITS = _words("days weeks hours minutes months years euros points metres miles pages steps pieces percent")
 
 
 def is_held(word: str, reserved: frozenset[str] = frozenset()) -> bool:
