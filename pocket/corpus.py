@@ -248,7 +248,8 @@ class Generator:
         if self._loosely():
             ent, val, facts, asks, answer = self._loose_relation()
         elif self._loosely():
-            asks = [f"{cap(self._small(1, 4))} {x[0].lower() + x[1:]}" for x in asks if x[0] != "{"] or asks
+            asks = [self._opened(x, t.ASK_FIRST) for x in asks]
+            facts = [self._opened(x, t.FACT_FIRST) for x in facts] if rng.random() < 0.4 else facts
         if ent == "any":
             ent = rng.choice(("person", "thing", "place", "topic", "code", "person", "thing"))
         if val == "any" or rng.random() < 0.15:
@@ -274,6 +275,11 @@ class Generator:
     def _loosely(self) -> bool:
         """Whether to draw a loose wording. Without a loose share no random number is drawn."""
         return self.loose > 0 and self.rng.random() < self.loose
+
+    def _opened(self, text: str, openings: list[str]) -> str:
+        """A sentence after an opening, or after random small words."""
+        opening = self.rng.choice(openings) if self.rng.random() < 0.7 else self._small(1, 4)
+        return f"{opening} {text if text[0] == '{' else text[0].lower() + text[1:]}"
 
     def _small(self, low: int, high: int) -> str:
         return " ".join(self.rng.choices(t.SMALL, k=self.rng.randint(low, high)))
@@ -442,26 +448,36 @@ class Generator:
         item.say("assistant", pairs[-1][1])
         return item
 
+    @staticmethod
+    def _determined(kind: str, pairs: list[tuple[str, str, tuple[str, ...]]]) -> list[bool]:
+        """Which outputs the earlier pairs give away; loss on the others would only be noise."""
+        if kind.endswith("cue"):
+            outs = [out for _, out, _ in pairs]
+            return [out in outs[:i] for i, out in enumerate(outs)]
+        return [i > 0 and kind.endswith("copy") for i in range(len(pairs))]
+
     def _shots_as_turns(self, item: Item, pairs: list[tuple[str, str, tuple[str, ...]]]) -> None:
         how = self.wording(t.SHOT_HOW) if self.chance(0.4) else ""
         label = self.wording(t.SHOT_IO)[0] + ": " if self.chance(0.5) else ""
         each = self.chance(0.3)
+        known = self._determined(item.kind, pairs)
         for i, (text, out, _) in enumerate(pairs):
             head = f"{how}\n" if how and (i == 0 or each) else ""
             item.say("user", f"{head}{label}{text}")
             if i < len(pairs) - 1:
-                item.say("assistant", [(out, i > 0 and not item.kind.endswith("near"))])
+                item.say("assistant", [(out, known[i])])
 
     def _shots_as_text(self, item: Item, pairs: list[tuple[str, str, tuple[str, ...]]]) -> None:
         how = self.wording(t.SHOT_HOW)
         a, b = self.wording(t.SHOT_IO)
+        known = self._determined(item.kind, pairs)
         gap, mid = self.rng.choice(("\n", "\n\n")), self.rng.choice(("\n", "\n", " "))
         parts: list[Piece] = [(how + gap, False)] if how else []
         for i, (text, out, _) in enumerate(pairs):
             last = i == len(pairs) - 1
             parts.append((f"{a}: {text}{mid}{b}:", False))
             if not last:
-                parts += [(" ", False), (out, i > 0 and not item.kind.endswith("near")), (gap, False)]
+                parts += [(" ", False), (out, known[i]), (gap, False)]
         item.say("user", parts)
 
     # -- labels ----------------------------------------------------------------------------------------
