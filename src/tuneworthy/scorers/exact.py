@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tuneworthy.records import Case, Score
-from tuneworthy.rendering import render_expected
-from tuneworthy.scorers.reading import loose, normal
+from tuneworthy.scorers.reading import MISSING, accepted, alike, normal
 from tuneworthy.usecase import Output
-
-MISSING = Score(unscored="missing_expected", explanation="the case has no expected output")
-
-
-def accepted(case: Case, output: Output) -> list[str]:
-    """The texts that count as right: the expected one, or each of a list."""
-    values = case.expected if isinstance(case.expected, list) and output.kind != "json" else [case.expected]
-    return [render_expected(output, value) for value in values]
 
 
 @dataclass(frozen=True)
@@ -31,18 +22,20 @@ class Exact:
     binary: ClassVar[bool] = True
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        if case.expected is None:
-            return MISSING
-        read = loose if lenient else normal
         wanted = accepted(case, self.output)
-        right = read(output) in {read(text) for text in wanted}
-        return Score(value=float(right), explanation="" if right else f"expected {wanted[0]!r}")
+        if not wanted:
+            return MISSING
+        right = any(alike(output, text, lenient=lenient) for text in wanted)
+        return Score(value=float(right), explanation="" if right else f"expected {wanted[0][:200]!r}")
 
 
 @dataclass(frozen=True)
 class Contains:
     """1 when the expected text stands in the answer as whole words; for answers in prose. Lenient: case does not
-    count. An answer longer than the output's max_chars is wrong: naming everything is no answer."""
+    count. An answer longer than the output's max_chars is wrong: naming everything is no answer.
+
+    14 does not stand in 14.5, 1,400 or 140. What surrounds the words is not understood: "not Paris" names Paris.
+    """
 
     output: Output
     name: ClassVar[str] = "contains"
@@ -50,15 +43,21 @@ class Contains:
     binary: ClassVar[bool] = True
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        if case.expected is None:
+        wanted = [normal(text) for text in accepted(case, self.output)]
+        if not wanted:
             return MISSING
         if self.output.max_chars is not None and len(output) > self.output.max_chars:
             return Score(value=0.0, explanation=f"longer than {self.output.max_chars} characters")
-        text = normal(output).casefold() if lenient else normal(output)
-        wanted = [normal(w).casefold() if lenient else normal(w) for w in accepted(case, self.output)]
-        right = any(_stands_in(word, text) for word in wanted)
-        return Score(value=float(right), explanation="" if right else f"does not name {wanted[0]!r}")
+        text = normal(output)
+        right = any(_stand_in(words, text) for words in wanted)
+        if lenient and not right:
+            right = any(_stand_in(words.casefold(), text.casefold()) for words in wanted)
+        return Score(value=float(right), explanation="" if right else f"does not name {wanted[0][:200]!r}")
 
 
-def _stands_in(words: str, text: str) -> bool:
-    return bool(words) and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) is not None
+def _stand_in(words: str, text: str) -> bool:
+    if not words:
+        return False
+    before = r"(?<!\d[.,])" if words[0].isdigit() else ""
+    after = r"(?![.,]\d)" if words[-1].isdigit() else ""
+    return re.search(rf"(?<!\w){before}{re.escape(words)}(?!\w){after}", text) is not None

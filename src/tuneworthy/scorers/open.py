@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import JsonValue
 
 from tuneworthy import plugins, rendering
 from tuneworthy.content import digest
-from tuneworthy.errors import Problem, UseCaseError
+from tuneworthy.errors import Problem, TuneworthyError, UseCaseError
 from tuneworthy.scorers import reading
 from tuneworthy.seams import Scorer
 from tuneworthy.usecase import UseCase
@@ -22,30 +23,44 @@ def open_scorers(usecase: UseCase) -> tuple[Scorer, tuple[Scorer, ...]]:
     """(the scorer of the bar, the others).
 
     Raises:
-        UseCaseError: a setting that the scorer does not have.
+        UseCaseError: a setting that the scorer does not have, a scorer named twice, or settings of the bar's scorer
+            in two places.
         TuneworthyError: a scorer that is not known.
     """
-    primary = open_scorer(usecase, usecase.bar.metric, usecase.metric_settings, "metric_settings")
+    metric = usecase.bar.metric
+    own = {spec.name: spec.settings for spec in usecase.scorers}
+    twice = [name for name, count in Counter(spec.name for spec in usecase.scorers).items() if count > 1]
+    if twice:
+        raise _wrong(Problem("scorers", repr(twice[0]), "stands twice: results are kept by the name of the scorer"))
+    if usecase.metric_settings and own.get(metric):
+        raise _wrong(Problem("metric_settings", "", f"the settings of {metric} stand in [[scorers]] as well"))
+    primary = open_scorer(usecase, metric, usecase.metric_settings or own.get(metric, {}), "metric_settings")
     others = [
         open_scorer(usecase, spec.name, spec.settings, f"scorers.{number}.settings")
         for number, spec in enumerate(usecase.scorers)
-        if spec.name != usecase.bar.metric
+        if spec.name != metric
     ]
     return primary, tuple(others)
 
 
 def open_scorer(usecase: UseCase, name: str, settings: Mapping[str, JsonValue], where: str) -> Scorer:
-    """One scorer with its settings."""
-    kind = plugins.load("scorers", name)
-    known = [field.name for field in fields(kind) if field.init and field.name != "output"]
+    """One scorer with its settings. `where` is the key of the settings in usecase.toml, for errors."""
+    construct: Any = plugins.load("scorers", name)
+    recordable = is_dataclass(construct)
+    if not recordable:
+        raise TuneworthyError(
+            f"the scorer {name} is not a dataclass, so the lock could not record its settings",
+            next="declare it with @dataclass(frozen=True), its first field being `output`",
+        )
+    known = [field.name for field in fields(construct) if field.init and field.name != "output"]
     problems = [
         Problem(f"{where}.{key}", repr(value), f"the scorer {name} has no such setting", _nearest(key, known))
         for key, value in settings.items()
         if key not in known
     ]
     if problems:
-        raise UseCaseError("settings that do not exist", problems, next="correct usecase.toml", where="usecase.toml")
-    scorer: Scorer = kind(usecase.output, **settings)
+        raise _wrong(*problems)
+    scorer: Scorer = construct(usecase.output, **settings)
     return scorer
 
 
@@ -55,6 +70,10 @@ def scorer_record(scorer: Scorer) -> dict[str, Any]:
     sources = [inspect.getsource(m) for m in (module, reading, rendering) if m is not None]
     settings = {f.name: getattr(scorer, f.name) for f in fields(scorer) if f.init and f.name != "output"}  # type: ignore[arg-type]
     return {"name": scorer.name, "version": scorer.version, "settings": settings, "code": digest(sources)}
+
+
+def _wrong(*problems: Problem) -> UseCaseError:
+    return UseCaseError("the scorers cannot be used", problems, next="correct usecase.toml", where="usecase.toml")
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -10,12 +10,44 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tuneworthy.records import Case, Score
-from tuneworthy.scorers.exact import MISSING, accepted
-from tuneworthy.scorers.reading import unfenced
+from tuneworthy.scorers.reading import MISSING, accepted, unfenced
 from tuneworthy.usecase import Output
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class SquadF1:
+    """Word overlap with the nearest accepted answer. Lenient: or that of the text inside a code fence."""
+
+    output: Output
+    name: ClassVar[str] = "squad_f1"
+    version: ClassVar[int] = 1
+    binary: ClassVar[bool] = False
+
+    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
+        wanted = accepted(case, self.output)
+        if not wanted:
+            return MISSING
+        return Score(value=max(f1(text, answer) for text in _readings(output, lenient) for answer in wanted))
+
+
+@dataclass(frozen=True)
+class SquadExactMatch:
+    """1 when the words equal those of an accepted answer. Lenient: or those inside a code fence do."""
+
+    output: Output
+    name: ClassVar[str] = "squad_em"
+    version: ClassVar[int] = 1
+    binary: ClassVar[bool] = True
+
+    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
+        wanted = accepted(case, self.output)
+        if not wanted:
+            return MISSING
+        right = any(words(text) == words(answer) for text in _readings(output, lenient) for answer in wanted)
+        return Score(value=float(right))
 
 
 def words(text: str) -> list[str]:
@@ -33,33 +65,5 @@ def f1(answer: str, wanted: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-@dataclass(frozen=True)
-class SquadF1:
-    """Word overlap with the nearest accepted answer. Lenient: fences stripped."""
-
-    output: Output
-    name: ClassVar[str] = "squad_f1"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = False
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        if case.expected is None:
-            return MISSING
-        text = unfenced(output) if lenient else output
-        return Score(value=max(f1(text, wanted) for wanted in accepted(case, self.output)))
-
-
-@dataclass(frozen=True)
-class SquadExactMatch:
-    """1 when the words equal those of an accepted answer. Lenient: fences stripped."""
-
-    output: Output
-    name: ClassVar[str] = "squad_em"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = True
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        if case.expected is None:
-            return MISSING
-        text = unfenced(output) if lenient else output
-        return Score(value=float(any(words(text) == words(w) for w in accepted(case, self.output))))
+def _readings(output: str, lenient: bool) -> list[str]:
+    return [output, unfenced(output)] if lenient else [output]

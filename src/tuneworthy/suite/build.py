@@ -1,11 +1,11 @@
-"""Draw cases from real rows, whole groups of near-duplicates at a time, so that no case has a twin among the examples."""
+"""Draw cases from real rows, whole groups of near-duplicates at a time: no case has a twin among the examples."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tuneworthy.content import digest, write_whole
@@ -13,35 +13,37 @@ from tuneworthy.errors import SuiteNotLocked
 from tuneworthy.records import Case, Example
 from tuneworthy.suite.lock import MIN_CASES
 
+Group = list[Example]
+"""Rows of one cluster, by name."""
+
 
 def draw(examples: Sequence[Example], clusters: Sequence[int], *, n: int, seed: int) -> tuple[Case, ...]:
-    """Up to `n` cases in whole clusters, the expected outputs in turn so that each label is there.
+    """Up to `n` cases in whole clusters, expected outputs in the proportion that they have among the rows.
 
-    A cluster gives at most one tenth of the cases: one thread of near-duplicates must not decide.
+    A score on the cases then speaks for the rows that come in. Where an expected output for each kind takes no more
+    than a third of the cases, every kind gets one first. A cluster gives at most one tenth of the cases: one thread
+    of near-duplicates must not decide. Rows whose input stands with two different expected outputs are passed over,
+    as no answer to them is right. The order of the rows does not matter.
+
+    Args:
+        clusters: number of the cluster of each example.
 
     Raises:
-        SuiteNotLocked: fewer than 30 cases can be drawn.
+        SuiteNotLocked: fewer than 30 cases are asked for, or can be drawn.
     """
-    groups: dict[int, list[Example]] = defaultdict(list)
-    for example, cluster in zip(examples, clusters, strict=True):
-        groups[cluster].append(example)
-    piles: dict[str, list[list[Example]]] = defaultdict(list)
-    for group in sorted(groups.values(), key=lambda rows: min(row.name for row in rows)):
-        if len(group) <= max(1, n // 10):
-            piles[_kind(group[0])].append(group)
+    piles = _piles(_groups(examples, clusters), largest=max(1, n // 10))
     dice = random.Random(seed)
-    for pile in piles.values():
+    for pile in piles:
         dice.shuffle(pile)
-    order = sorted(piles.values(), key=len)
-    turns = [pile[turn] for turn in range(max(map(len, order), default=0)) for pile in order if turn < len(pile)]
+    dice.shuffle(piles)
     cases: list[Case] = []
-    for group in turns:
+    for group in _in_proportion(piles, one_each=3 * len(piles) <= n):
         if len(cases) + len(group) <= n:
-            cluster = group[0].name if len(group) > 1 else ""
-            cases += [Case(id=e.name, input=e.input, expected=e.expected, cluster=cluster) for e in group]
+            twins = group[0].name if len(group) > 1 else ""
+            cases += [Case(id=row.name, input=row.input, expected=row.expected, cluster=twins) for row in group]
     if len(cases) < MIN_CASES:
         raise SuiteNotLocked(
-            f"only {len(cases)} cases can be drawn from {len(examples)} rows",
+            f"only {len(cases)} cases can be drawn from {len(examples)} rows, of {n} asked for",
             why=f"a suite needs at least {MIN_CASES}",
             next="bring more rows: tuneworthy data import FILE; or write cases: tuneworthy suite build --from FILE",
         )
@@ -54,7 +56,37 @@ def write_cases(path: Path, cases: Sequence[Case]) -> None:
     write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
-def _kind(example: Example) -> str:
-    """What to take in turn: the label; for other outputs everything is one pile."""
-    short = isinstance(example.expected, str) and len(example.expected) <= 40
-    return digest(example.expected) if short else ""
+def _groups(examples: Sequence[Example], clusters: Sequence[int]) -> list[Group]:
+    """Each row once, contradicted rows left out; groups and their rows in the order of names."""
+    rows = {example.name: (example, cluster) for example, cluster in zip(examples, clusters, strict=True)}
+    answers = Counter(digest(example.input) for example, _ in rows.values())
+    groups: dict[int, Group] = defaultdict(list)
+    for _, (example, cluster) in sorted(rows.items()):
+        if answers[digest(example.input)] == 1 and example.expected is not None:
+            groups[cluster].append(example)
+    return sorted(groups.values(), key=lambda group: group[0].name)
+
+
+def _piles(groups: Sequence[Group], *, largest: int) -> list[list[Group]]:
+    """Groups with the same expected output lie on one pile."""
+    piles: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        if len(group) <= largest:
+            piles[digest(group[0].expected)].append(group)
+    return list(piles.values())
+
+
+def _in_proportion(piles: list[list[Group]], *, one_each: bool) -> Iterator[Group]:
+    """Groups in turn, the next from the pile furthest behind its share (divisors 1, 3, 5, …: Sainte-Laguë)."""
+    rows = [sum(map(len, pile)) for pile in piles]
+    taken = [0] * len(piles)
+    waiting = [iter(pile) for pile in piles]
+    left = set(range(len(piles)))
+    while left:
+        pile = max(sorted(left), key=lambda i: (one_each and taken[i] == 0, rows[i] / (2 * taken[i] + 1)))
+        group = next(waiting[pile], None)
+        if group is None:
+            left.discard(pile)
+        else:
+            taken[pile] += len(group)
+            yield group

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from tuneworthy.content import digest, write_whole
 from tuneworthy.errors import SuiteChanged, SuiteNotLocked
 from tuneworthy.project import Project
 from tuneworthy.records import Case, Record
+from tuneworthy.rendering import render_expected
 from tuneworthy.scorers.open import open_scorers, scorer_record
 from tuneworthy.usecase import UseCase
 
@@ -44,10 +45,11 @@ def lock(project: Project, usecase: UseCase, cases: Sequence[Case], *, again: bo
     """Freeze the suite into suite.lock.
 
     Raises:
-        SuiteNotLocked: fewer than 30 cases, cases without expected output, or the same input twice.
+        SuiteNotLocked: fewer than 30 cases, cases without expected output or with one that the scorer of the bar does
+            not accept, the same id or input twice.
         SuiteChanged: another lock exists and `again` is not given.
     """
-    _require_lockable(cases)
+    _require_lockable(usecase, cases)
     fresh = describe(usecase, cases)
     if project.lock_file.exists() and not again:
         old = read(project.lock_file)
@@ -75,7 +77,8 @@ def verify(project: Project, usecase: UseCase, cases: Sequence[Case]) -> SuiteLo
             where=str(project.lock_file),
         )
     locked = read(project.lock_file)
-    changes = list(_changes(locked, describe(usecase, cases)))
+    twice = [f"case {case} stands twice" for case in _repeated(case.id for case in cases)]
+    changes = [*twice, *_changes(locked, describe(usecase, cases))]
     if changes:
         raise _changed(changes, project.lock_file)
     return locked
@@ -86,6 +89,7 @@ def read(path: Path) -> SuiteLock:
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         named = content.pop("digest")
+        named_now = digest(content)
         found = SuiteLock.model_validate(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise SuiteChanged(
@@ -93,7 +97,7 @@ def read(path: Path) -> SuiteLock:
             next="restore it from version control, or lock again: tuneworthy suite lock --again",
             where=str(path),
         ) from None
-    if named != found.digest:
+    if named != named_now:
         raise SuiteChanged(
             "the lock was edited: its content does not match its digest",
             next="restore it from version control, or lock again: tuneworthy suite lock --again",
@@ -106,7 +110,7 @@ def describe(usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
     """What a lock would say about this suite."""
     primary, others = open_scorers(usecase)
     return SuiteLock(
-        cases={case.id: {f: digest(case.model_dump(mode="json")[f])[:16] for f in _CASE_FIELDS} for case in cases},
+        cases={case.id: _fields(case) for case in cases},
         scorers=tuple(scorer_record(scorer) for scorer in (primary, *others)),
         decision=usecase.bar.model_dump(mode="json"),
         output=usecase.output.model_dump(mode="json"),
@@ -114,7 +118,7 @@ def describe(usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
     )
 
 
-def _require_lockable(cases: Sequence[Case]) -> None:
+def _require_lockable(usecase: UseCase, cases: Sequence[Case]) -> None:
     if len(cases) < MIN_CASES:
         raise SuiteNotLocked(
             f"{len(cases)} cases cannot be locked",
@@ -126,14 +130,45 @@ def _require_lockable(cases: Sequence[Case]) -> None:
         raise SuiteNotLocked(
             f"{len(without)} cases have no expected output: {_some(without)}", next="write what a right answer is"
         )
-    repeated = [name for name, count in Counter(digest(case.input) for case in cases).items() if count > 1]
-    if repeated:
-        ids = [case.id for case in cases if digest(case.input) in repeated]
+    same_id = _repeated(case.id for case in cases)
+    if same_id:
+        raise SuiteNotLocked(f"several cases have the same id: {_some(same_id)}", next="give each case its own id")
+    same_input = set(_repeated(digest(case.input) for case in cases))
+    if same_input:
         raise SuiteNotLocked(
-            f"the same input stands in several cases: {_some(ids)}",
+            f"the same input stands in several cases: {_some([c.id for c in cases if digest(c.input) in same_input])}",
             why="a case that counts twice makes the interval too narrow",
             next="keep one of each",
         )
+    _require_winnable(usecase, cases)
+
+
+def _require_winnable(usecase: UseCase, cases: Sequence[Case]) -> None:
+    """The expected output itself must be a right answer: an unknown label or a broken schema makes a case that no
+    lever can win."""
+    primary, _ = open_scorers(usecase)
+    lost = {}
+    for case in cases:
+        score = primary.score(case, render_expected(usecase.output, case.expected))
+        if score.value != 1.0:
+            lost[case.id] = score.explanation or score.unscored or f"it gets {score.value}"
+    if lost:
+        name, reason = next(iter(lost.items()))
+        raise SuiteNotLocked(
+            f"the expected output of {len(lost)} cases would itself be judged wrong by {primary.name}: "
+            f"{_some(list(lost))} ({name}: {reason})",
+            why="no answer could ever win these cases",
+            next="correct their expected output, or the metric and output in usecase.toml",
+        )
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _fields(case: Case) -> dict[str, str]:
+    content = case.model_dump(mode="json")
+    return {field: digest(content[field])[:16] for field in _CASE_FIELDS}
 
 
 def _changes(old: SuiteLock, new: SuiteLock) -> Iterator[str]:
@@ -160,8 +195,11 @@ def _scorer_changes(old: SuiteLock, new: SuiteLock) -> Iterator[str]:
         if name not in after or name not in before:
             yield f"scorer {name} was {'removed' if name in before else 'added'}"
         elif before[name] != after[name]:
-            parts = [key for key in before[name] if before[name][key] != after[name].get(key)]
-            yield f"scorer {name}: {', '.join(parts)} changed"
+            for key in sorted(set(before[name]) | set(after[name])):
+                old_value, new_value = before[name].get(key), after[name].get(key)
+                if old_value != new_value:
+                    shown = "changed" if key == "code" else f"{json.dumps(old_value)} → {json.dumps(new_value)}"
+                    yield f"scorer {name}: {key} {shown}"
 
 
 def _changed(changes: list[str], path: Path) -> SuiteChanged:
@@ -170,7 +208,7 @@ def _changed(changes: list[str], path: Path) -> SuiteChanged:
     return SuiteChanged(
         f"{len(changes)} thing{'s' * (len(changes) > 1)} changed since the suite was locked:\n{listed}{more}",
         why="results before and after a change cannot be compared",
-        next="undo the change, or lock the new suite: tuneworthy suite lock --again (old results stay with the old lock)",
+        next="undo the change; or lock anew, old results stay with the old lock: tuneworthy suite lock --again",
         where=str(path),
     )
 

@@ -43,40 +43,54 @@ def register(
 ) -> None:
     """Write down what will be compared, before any locked score is computed. The same registration is not repeated."""
     content: dict[str, JsonValue] = {
-        "lock": lock_digest, "reference": reference, "contrasts": list(contrasts), "n": n, "settings": settings, "looks": 1,
-    }  # fmt: skip
-    known = [{k: v for k, v in line.items() if k not in ("at", "previous", "hash")} for line in read(file)]
+        "lock": lock_digest,
+        "reference": reference,
+        "contrasts": list(contrasts),
+        "n": n,
+        "settings": settings,
+        "looks": 1,
+    }
+    known = [{k: v for k, v in line.items() if k not in ("at", "previous", "hash", "torn")} for line in read(file)]
     if content not in known:
         _append(file, {**content, "at": _now()})
 
 
 def open_cases(file: Path, *, lock_digest: str, arm: str, arm_digest: str, contrast: str) -> Opening:
-    """Log a look at the locked cases by one arm. The same arm again is the same look: nothing is logged twice."""
-    earlier = [line for line in read(file) if line["lock"] == lock_digest and line["arm"] == arm]
-    for line in earlier:
-        if line["arm_digest"] == arm_digest:
-            return Opening(**{key: line[key] for key in Opening.model_fields})
+    """Log a look at the locked cases by one arm. The same candidate again in this arm is the same look: nothing is
+    logged twice. Another candidate in an arm or a contrast that was opened before is exploratory."""
+    looks = [Opening(**{key: line[key] for key in Opening.model_fields}) for line in read(file)]
+    earlier = [look for look in looks if look.lock == lock_digest and (look.arm == arm or look.contrast == contrast)]
+    for look in earlier:
+        if (look.arm, look.arm_digest) == (arm, arm_digest):
+            return look
+    exploratory = any(look.arm_digest != arm_digest for look in earlier)
     opening = Opening(
-        lock=lock_digest, arm=arm, arm_digest=arm_digest, contrast=contrast, exploratory=bool(earlier), at=_now()
+        lock=lock_digest, arm=arm, arm_digest=arm_digest, contrast=contrast, exploratory=exploratory, at=_now()
     )
     _append(file, opening.model_dump(mode="json"))
     return opening
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """All lines, the chain verified. The torn line of a killed process is left out.
+    """All lines, the chain verified. What a killed process left of a line is passed over; the line that follows it
+    says so under `torn`.
 
     Raises:
-        SuiteChanged: a line was edited or removed.
+        SuiteChanged: a line was edited or removed. Removing the last lines cannot be seen from the file alone.
     """
-    if not file.exists():
-        return []
+    return _scan(file)[0]
+
+
+def _scan(file: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """(whole lines, numbers of the torn ones after the last whole line)."""
     lines: list[dict[str, Any]] = []
+    torn: list[int] = []
     previous = _START
-    for number, text in enumerate(file.read_text("utf-8", errors="replace").split("\n"), start=1):
-        if not text.endswith("}"):
-            continue  # empty, or the beginning of a line that a killed process did not finish
+    for number, text in enumerate(_texts(file), start=1):
         line = _parsed(text)
+        if line is None:
+            torn += [number] if text else []
+            continue
         if line.get("previous") != previous or line.get("hash") != _hash(line):
             raise SuiteChanged(
                 "the append-only log was edited: its chain breaks here",
@@ -85,13 +99,15 @@ def read(file: Path) -> list[dict[str, Any]]:
                 where=f"{file}:{number}",
             )
         lines.append(line)
-        previous = line["hash"]
-    return lines
+        previous, torn = line["hash"], []
+    return lines, torn
 
 
 def _append(file: Path, content: dict[str, Any]) -> None:
-    lines = read(file)
+    lines, torn = _scan(file)
     linked = {**content, "previous": lines[-1]["hash"] if lines else _START}
+    if torn:
+        linked["torn"] = torn
     append_line(file, json.dumps({**linked, "hash": digest(linked)}, ensure_ascii=False))
 
 
@@ -99,12 +115,17 @@ def _hash(line: dict[str, Any]) -> str:
     return digest({key: value for key, value in line.items() if key != "hash"})
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """The line as an object; an empty one, which no chain accepts, where it is none."""
+def _texts(file: Path) -> list[str]:
+    return file.read_text("utf-8", errors="replace").split("\n") if file.exists() else []
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """The line as an object; None where it is torn. Half a line never parses, as its brace is not closed; a line that
+    was made unreadable on purpose breaks the chain of the next one."""
     try:
         line = json.loads(text)
     except ValueError:
-        return {}
+        return None
     return line if isinstance(line, dict) else {}
 
 
