@@ -1,193 +1,275 @@
-"""The formats that people have, recognised by their keys, and how each maps to input and expected output."""
+"""The formats that people have, recognised by their columns, and how each maps to input and expected output.
+
+native               input, expected
+prompt/completion    prompt, completion
+OpenAI messages      messages: role, content
+ShareGPT             conversations: from, value
+Alpaca               instruction, (input,) output
+Kiln                 input, output
+plain columns        one column per input field, and one for the expected output
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from tuneworthy.data.files import RawRow
+from tuneworthy.data.conversations import one_exchange, system_texts
+from tuneworthy.data.json_rows import parse_json
+from tuneworthy.data.rows import RawRow
 from tuneworthy.errors import DataError
 from tuneworthy.usecase import UseCase
 
-ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
-"""Role names of OpenAI messages and ShareGPT."""
+ANSWERS = ("expected", "output", "label", "category", "target", "answer", "completion", "response")
+"""Names of columns that mean the expected output."""
 
-ANSWER_COLUMNS = ("expected", "output", "label", "category", "target", "answer", "completion", "response")
-"""Column names that mean the expected output, in the order they are looked for."""
+META = ("id", "tags", "evidence", "cluster", "provenance")
+"""Columns that belong to a case or to the record of where a row came from."""
+
+Turn = Callable[[Mapping[str, Any]], tuple[dict[str, Any], Any]]
 
 
 @dataclass(frozen=True)
 class Format:
-    """How rows of one format become (input, expected). `turn` raises ValueError with the reason when it cannot."""
+    """How rows of one format become input and expected output."""
 
     name: str
     mapping: dict[str, str]
     """what goes where: `input.email` → column; shown to the user"""
-    turn: Callable[[Mapping[str, Any]], tuple[dict[str, Any], Any]]
+    turn: Turn
+    """row → (raw input fields, raw expected output); raises ValueError with the reason when it cannot"""
+    unused: tuple[str, ...] = ()
+    """columns, or constant parts of a row, that are left out"""
 
 
-def detect(rows: Sequence[RawRow], usecase: UseCase, mapping: Mapping[str, str] | None, where: str) -> Format:
+@dataclass(frozen=True)
+class _Seen:
+    """What detection looks at."""
+
+    rows: list[dict[str, Any]]
+    """readable rows"""
+    usual: frozenset[str]
+    """columns of at least half of them"""
+    usecase: UseCase
+    where: str
+    cases: bool
+
+    def refuse(self, what: str, next: str = "") -> DataError:
+        fields = " ".join(f"--map input.{name}=COLUMN" for name in self.usecase.input)
+        advice = next or f"say what goes where: {fields} --map expected=COLUMN"
+        return DataError(what, [], next=advice, where=self.where)
+
+    @property
+    def columns(self) -> str:
+        names = sorted(self.usual)[:20]
+        return f"columns: {', '.join(name[:40] for name in names) or 'none in common'}"
+
+
+def detect(
+    rows: Sequence[RawRow], usecase: UseCase, mapping: Mapping[str, str] | None, where: str, *, cases: bool = False
+) -> Format:
     """The one format that fits the rows.
+
+    Args:
+        mapping: `input.<field>` and `expected` → column, instead of detection.
+        cases: rows are cases, so the expected output may be absent.
 
     Raises:
         DataError: none fits, or several do; what was seen is named.
     """
-    keys = _keys(rows)
+    readable = [row.values for row in rows if not row.problem]
+    counts = Counter(key for row in readable for key in row)
+    usual = frozenset(key for key, count in counts.items() if 2 * count >= len(readable))
+    seen = _Seen(readable, usual, usecase, where, cases)
     if mapping:
-        return _mapped(dict(mapping), keys, usecase, where)
-    fitting = [f for f in (_native, _messages, _sharegpt, _alpaca, _prompt_completion) if (found := f(keys, usecase))]
-    if len(fitting) > 1:
-        names = " and ".join(found.name for f in fitting if (found := f(keys, usecase)))
-        raise DataError(
-            f"this could be {names}: columns {', '.join(sorted(keys))}",
-            [],
-            next="say what goes where: --map " + " --map ".join(f"input.{name}=COLUMN" for name in usecase.input),
-            where=where,
+        return _mapped(dict(mapping), frozenset(counts), seen)
+    fitting = [make for needed, make in _known(seen) if needed <= usual]
+    found = [make(seen) for make in fitting]
+    if len(found) > 1:
+        raise seen.refuse(f"this could be {' or '.join(one.name for one in found)}; {seen.columns}")
+    return found[0] if found else _columns(seen)
+
+
+def _known(seen: _Seen) -> list[tuple[set[str], Callable[[_Seen], Format]]]:
+    """Columns that a format needs. A format whose text columns are declared fields is a plain table."""
+    declared = set(seen.usecase.input)
+    nothing_else = seen.cases and not set(ANSWERS) & seen.usual
+    objects = any(isinstance(row.get("input"), dict) for row in seen.rows)
+    if "input" in seen.usual and ("expected" in seen.usual or nothing_else) and (objects or "input" not in declared):
+        return [({"input"}, _native)]
+    known: list[tuple[set[str], Callable[[_Seen], Format]]] = [
+        ({"messages"}, lambda seen: _conversation(seen, "OpenAI messages", "messages")),
+        ({"conversations"}, lambda seen: _conversation(seen, "ShareGPT", "conversations")),
+    ]
+    if "prompt" not in declared:
+        known.append(({"prompt", "completion"}, _prompt_completion))
+    if "instruction" not in declared:
+        known.append(({"instruction", "output"}, _alpaca))
+        if "instruction" not in seen.usual and "input" not in declared:
+            known.append(({"input", "output"}, _kiln))
+    return known
+
+
+# --- formats with names of their own -------------------------------------------------------------
+
+
+def _native(seen: _Seen) -> Format:
+    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        return _fill(seen.usecase, row.get("input")), row.get("expected")
+
+    return Format("native", {"input": "input", "expected": "expected"}, turn, _unused(seen, "input", "expected"))
+
+
+def _prompt_completion(seen: _Seen) -> Format:
+    return _pair(seen, "prompt/completion", "prompt", "completion")
+
+
+def _kiln(seen: _Seen) -> Format:
+    return _pair(seen, "Kiln", "input", "output")
+
+
+def _pair(seen: _Seen, name: str, asked: str, answered: str) -> Format:
+    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        return _fill(seen.usecase, row.get(asked)), row.get(answered)
+
+    mapping = {_target(seen.usecase): asked, "expected": answered}
+    return Format(name, mapping, turn, _unused(seen, asked, answered))
+
+
+def _alpaca(seen: _Seen) -> Format:
+    """Where every row has the same instruction, the instruction of the use case takes its place; else it is part of
+    the input."""
+    instructions = {str(row.get("instruction")).strip() for row in seen.rows}
+    with_input = any(str(row.get("input") or "").strip() for row in seen.rows)
+    constant = with_input and len(instructions) == 1
+
+    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        parts = [row.get("input")] if constant else [row.get("instruction"), row.get("input")]
+        wrong = next((part for part in parts if part is not None and not isinstance(part, str)), None)
+        if wrong is not None:
+            raise ValueError(f"instruction, input: {str(wrong)[:40]!r} is not text")
+        return _fill(seen.usecase, "\n\n".join(part for part in parts if part and part.strip())), row.get("output")
+
+    source = "input" if constant else "instruction + input" if with_input else "instruction"
+    unused = _unused(seen, "instruction", "input", "output")
+    unused += ("instruction (the same in every row: usecase.toml holds the instruction)",) if constant else ()
+    return Format("Alpaca", {_target(seen.usecase): source, "expected": "output"}, turn, unused)
+
+
+def _conversation(seen: _Seen, name: str, column: str) -> Format:
+    """One question and one answer. A system message that all rows share is the use case's instruction."""
+    systems = {text for row in seen.rows for text in system_texts(row.get(column))}
+    if len(systems) > 1:
+        raise seen.refuse(
+            f"the rows have {len(systems)} different system messages, but a use case has one instruction",
+            "put what differs into the user message, and the instruction into usecase.toml",
         )
-    for f in fitting:
-        found = f(keys, usecase)
-        if found:
-            return found
-    return _columns(keys, usecase, where)
-
-
-def _keys(rows: Sequence[RawRow]) -> set[str]:
-    """Columns that stand in at least half of the readable rows."""
-    readable = [row for row in rows if not row.problem]
-    counts: dict[str, int] = {}
-    for row in readable:
-        for key in row.values:
-            counts[key] = counts.get(key, 0) + 1
-    return {key for key, count in counts.items() if 2 * count >= len(readable)}
-
-
-def _native(keys: set[str], usecase: UseCase) -> Format | None:
-    if "input" not in keys or "expected" not in keys or "output" in keys:
-        return None
 
     def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        value = row.get("input")
-        return (dict(value) if isinstance(value, dict) else _single(usecase, value)), row.get("expected")
+        asked, answered = one_exchange(row.get(column), column)
+        return _fill(seen.usecase, asked), answered
 
-    return Format("native rows (input, expected)", {"input": "input", "expected": "expected"}, turn)
-
-
-def _prompt_completion(keys: set[str], usecase: UseCase) -> Format | None:
-    if not {"prompt", "completion"} <= keys:
-        return None
-    return Format(
-        "prompt/completion",
-        {_only_field(usecase): "prompt", "expected": "completion"},
-        lambda row: (_single(usecase, row.get("prompt")), row.get("completion")),
-    )
+    mapping = {_target(seen.usecase): f"{column}[user]", "expected": f"{column}[assistant]"}
+    unused = _unused(seen, column)
+    unused += (f"{column}[system] (the same in every row: usecase.toml holds the instruction)",) if systems else ()
+    return Format(name, mapping, turn, unused)
 
 
-def _messages(keys: set[str], usecase: UseCase) -> Format | None:
-    if "messages" not in keys:
-        return None
-    return Format(
-        "OpenAI messages",
-        {_only_field(usecase): "messages[user]", "expected": "messages[assistant]"},
-        lambda row: _one_turn(row.get("messages"), "role", "content", usecase),
-    )
+# --- plain columns -------------------------------------------------------------------------------
 
 
-def _sharegpt(keys: set[str], usecase: UseCase) -> Format | None:
-    if "conversations" not in keys:
-        return None
-    return Format(
-        "ShareGPT conversations",
-        {_only_field(usecase): "conversations[human]", "expected": "conversations[gpt]"},
-        lambda row: _one_turn(row.get("conversations"), "from", "value", usecase),
-    )
-
-
-def _alpaca(keys: set[str], usecase: UseCase) -> Format | None:
-    if not {"instruction", "output"} <= keys:
-        return None
-
-    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        # the instruction of the use case takes the place of a row's instruction where the row has an input
-        return _single(usecase, row.get("input") or row.get("instruction")), row.get("output")
-
-    return Format(
-        "Alpaca", {_only_field(usecase): "input, or instruction where it is empty", "expected": "output"}, turn
-    )
-
-
-def _columns(keys: set[str], usecase: UseCase, where: str) -> Format:
-    """Plain columns that are called like the fields; a single field may be called anything."""
-    answers = [column for column in ANSWER_COLUMNS if column in keys]
-    inputs = {name: name for name in usecase.input if name in keys}
-    rest = sorted(keys - set(answers[:1]) - {"id", "tags", "evidence", "cluster"})
-    if not inputs and len(usecase.input) == 1 and len(rest) == 1:
-        inputs = {next(iter(usecase.input)): rest[0]}
-    missing = [name for name, field in usecase.input.items() if field.required and name not in inputs]
-    if not answers or missing:
-        lacking = ", ".join([f"input.{name}" for name in missing] + ([] if answers else ["expected"]))
-        raise DataError(
-            f"no known format: columns {', '.join(sorted(keys)) or 'none'}; nothing stands for {lacking}",
-            [],
-            next="say what goes where: --map " + " --map ".join(f"{name}=COLUMN" for name in lacking.split(", ")),
-            where=where,
+def _columns(seen: _Seen) -> Format:
+    """Columns that are called like the fields; where one field and one column are left, they belong together."""
+    by_name = {column.casefold(): column for column in sorted(seen.usual, reverse=True)}
+    fields = seen.usecase.input
+    inputs = {name: name if name in seen.usual else by_name.get(name.casefold(), "") for name in fields}
+    inputs = {name: column for name, column in inputs.items() if column}
+    answers = [by_name[name] for name in ANSWERS if name in by_name and by_name[name] not in inputs.values()]
+    if len(answers) > 1 and answers[0].casefold() != "expected":
+        raise seen.refuse(f"the expected output could be {' or '.join(answers)}; {seen.columns}")
+    rest = sorted(seen.usual - {*answers, *META, *inputs.values()})
+    if not inputs and len(fields) == 1 and len(rest) == 1:
+        inputs = {next(iter(fields)): rest[0]}
+    lacking = [f"input.{name}" for name, field in fields.items() if field.required and name not in inputs]
+    lacking += ["expected"] if not answers and not seen.cases else []
+    if lacking or not inputs:
+        raise seen.refuse(
+            f"no known format; {seen.columns}; nothing stands for {', '.join(lacking) or 'the input'}",
+            "say what goes where: " + " ".join(f"--map {name}=COLUMN" for name in lacking) if lacking else "",
         )
-    mapping = {**{f"input.{name}": column for name, column in inputs.items()}, "expected": answers[0]}
-    return _mapped(mapping, keys, usecase, where)
+    mapping = {f"input.{name}": column for name, column in inputs.items()}
+    return _mapped({**mapping, **({"expected": answers[0]} if answers else {})}, seen.usual, seen)
 
 
-def _mapped(mapping: dict[str, str], keys: set[str], usecase: UseCase, where: str) -> Format:
-    inputs = {
-        target.removeprefix("input."): column for target, column in mapping.items() if target.startswith("input.")
-    }
-    unknown = [t for t in mapping if t != "expected" and t.removeprefix("input.") not in usecase.input]
-    absent = sorted({column for column in mapping.values() if column not in keys})
-    if unknown or absent or not inputs or "expected" not in mapping:
-        reason = (
-            f"the use case has no field {unknown[0]!r}" if unknown
-            else f"there is no column {absent[0]!r}; columns: {', '.join(sorted(keys))}" if absent
-            else "the mapping needs input.FIELD and expected"
-        )  # fmt: skip
-        fields = " ".join(f"--map input.{name}=COLUMN" for name in usecase.input)
-        raise DataError(f"the mapping does not fit: {reason}", [], next=f"{fields} --map expected=COLUMN", where=where)
+def _mapped(mapping: dict[str, str], columns: frozenset[str], seen: _Seen) -> Format:
+    fields = seen.usecase.input
+    targets = [f"input.{name}" for name in fields] + ["expected"]
+    required = [f"input.{name}" for name, field in fields.items() if field.required]
+    required += [] if seen.cases else ["expected"]
+    reasons = [
+        _unlike(f"{target!r} is not a field of the use case", target, targets)
+        for target in mapping
+        if target not in targets
+    ]
+    reasons += [
+        _unlike(f"there is no column {name!r}", name, sorted(columns))
+        for name in mapping.values()
+        if name not in columns
+    ]
+    reasons += [f"nothing stands for {target}" for target in required if target not in mapping]
+    if reasons:
+        raise seen.refuse(f"the mapping does not fit: {'; '.join(reasons)}")
+    inputs = {target.removeprefix("input."): column for target, column in mapping.items() if target != "expected"}
+    answer = mapping.get("expected")
 
     def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        return {name: row.get(column) for name, column in inputs.items()}, row.get(mapping["expected"])
+        return {name: row.get(column) for name, column in inputs.items()}, row.get(answer) if answer else None
 
-    return Format("plain columns", mapping, turn)
+    return Format("plain columns", mapping, turn, _unused(seen, *mapping.values()))
 
 
-def _one_turn(turns: Any, role_key: str, text_key: str, usecase: UseCase) -> tuple[dict[str, Any], Any]:
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise ValueError("the conversation is not a list of turns")
-    said: dict[str, list[Any]] = {"system": [], "user": [], "assistant": []}
-    for turn in turns:
-        role = ROLES.get(str(turn.get(role_key)))
-        if role is None:
-            raise ValueError(f"unknown role {turn.get(role_key)!r}; known: {', '.join(ROLES)}")
-        said[role].append(turn.get(text_key))
-    if len(said["user"]) != 1 or len(said["assistant"]) != 1:
+def _unlike(what: str, name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{what}; did you mean {near[0]!r}?" if near else f"{what}; known: {', '.join(known)}"
+
+
+# --- shared --------------------------------------------------------------------------------------
+
+
+def _fill(usecase: UseCase, value: Any) -> dict[str, Any]:
+    """Raw input fields from one value: an object as it is; a text is the one field, or a JSON object of several."""
+    if isinstance(value, dict):
+        return dict(value)
+    name = _single(usecase)
+    if name is not None:
+        return {name: value}
+    fields = ", ".join(usecase.input)
+    try:
+        parsed = parse_json(value) if isinstance(value, str) else None
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
         raise ValueError(
-            f"has {len(said['user'])} user and {len(said['assistant'])} assistant turns; "
-            "one input and one output make a row: write one row per answer"
+            f"input: is one text, but the use case has the fields {fields}: write them as a JSON object, or use columns"
         )
-    return _single(usecase, said["user"][0]), said["assistant"][0]
+    return parsed
 
 
-def _single(usecase: UseCase, value: Any) -> dict[str, Any]:
-    return {_field_name(usecase): value}
+def _single(usecase: UseCase) -> str | None:
+    """The field that one text fills: the only one, or the only required one."""
+    required = [name for name, field in usecase.input.items() if field.required]
+    names = list(usecase.input) if len(usecase.input) == 1 else required
+    return names[0] if len(names) == 1 else None
 
 
-def _only_field(usecase: UseCase) -> str:
-    return f"input.{_field_name(usecase)}"
+def _target(usecase: UseCase) -> str:
+    name = _single(usecase)
+    return "input (a JSON object)" if name is None else f"input.{name}"
 
 
-def _field_name(usecase: UseCase) -> str:
-    required = [name for name, field in usecase.input.items() if field.required] or list(usecase.input)
-    if len(required) > 1:
-        raise DataError(
-            f"this format holds one text per row, but the input has {len(required)} fields: {', '.join(required)}",
-            [],
-            next='use columns or native rows: {"input": {…}, "expected": …}',
-        )
-    return required[0]
+def _unused(seen: _Seen, *used: str) -> tuple[str, ...]:
+    """Columns of any row that go nowhere."""
+    return tuple(sorted({key for row in seen.rows for key in row} - {*used, *META}))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.content import canonical_json, digest, write_whole
-from tuneworthy.data.files import RawRow, read_rows
+from pydantic import ValidationError
+
+from tuneworthy.content import digest, storage_error, write_whole
+from tuneworthy.data.files import read_rows
 from tuneworthy.data.formats import Format, detect
+from tuneworthy.data.rows import RawRow
+from tuneworthy.data.values import Expected, clean, read_input
 from tuneworthy.errors import DataError, Problem
 from tuneworthy.project import Project
 from tuneworthy.records import Case, Example, Provenance
-from tuneworthy.usecase import InputField, Output, UseCase
+from tuneworthy.usecase import UseCase
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,21 @@ class Reading:
     source: Path
     format: str
     mapping: dict[str, str]
+    """what went where: `input.<field>` and `expected` → column"""
     examples: tuple[Example, ...]
     problems: tuple[Problem, ...]
     rejects: tuple[RawRow, ...]
+    """the rows behind `problems`, in the same order"""
+    unused: tuple[str, ...] = ()
+    """columns that went nowhere"""
+    replaced: Path | None = None
+    """where `import_file` kept the examples that stood there before"""
 
     def require_whole(self) -> None:
         """Raises DataError listing every bad line; does nothing when there is none."""
         if self.problems:
             raise DataError(
-                f"{len(self.problems)} rows cannot be used",
+                f"{_count(len(self.problems), 'row')} cannot be used",
                 self.problems,
                 next="repair these lines, or: tuneworthy data import FILE --skip-bad (they go to data/rejects.jsonl)",
                 where=str(self.source),
@@ -42,202 +50,193 @@ class Reading:
 
 
 def read_examples(path: Path, usecase: UseCase, *, mapping: Mapping[str, str] | None = None) -> Reading:
-    """Read examples in whichever format they are.
+    """Read examples in whichever format they are; rows that cannot be used are in `problems` and `rejects`.
+
+    Args:
+        mapping: `input.<field>` and `expected` → column; without it the format is detected.
 
     Raises:
-        DataError: the file cannot be read at all, or its format is not known or ambiguous.
+        DataError: the file cannot be read at all, holds no readable row, or its format is not known or ambiguous.
     """
-    rows = read_rows(path)
-    found = detect(rows, usecase, mapping, str(path))
+    rows, found = _open(path, usecase, mapping)
+    expected = Expected(usecase.output)
     examples, problems, rejects = [], [], []
     for row in rows:
         try:
-            examples.append(_example(row, found, usecase, path.name))
+            examples.append(_example(row, found, usecase, expected, path.name))
         except ValueError as error:
-            problems.append(Problem(f"{path.name}:{row.line}", "", str(error)))
+            problems.append(_problem(path, row, error))
             rejects.append(row)
-    return Reading(path, found.name, found.mapping, tuple(examples), tuple(problems), tuple(rejects))
+    return Reading(path, found.name, found.mapping, tuple(examples), tuple(problems), tuple(rejects), found.unused)
 
 
 def read_cases(path: Path, usecase: UseCase) -> tuple[Case, ...]:
-    """Read cases; `id`, `evidence`, `tags` and `cluster` are taken where rows have them.
+    """Read cases in whichever format they are, sorted by id; `id`, `evidence`, `tags` and `cluster` are taken where
+    rows have them. A case without an id is named by its content.
 
     Raises:
         DataError: any row cannot be used, or an id stands twice; all problems at once.
     """
-    rows = read_rows(path)
-    found = detect(rows, usecase, None, str(path))
+    rows, found = _open(path, usecase, None, cases=True)
+    expected = Expected(usecase.output)
     cases: dict[str, Case] = {}
+    lines: dict[str, int] = {}
     problems = []
     for row in rows:
         try:
-            case = _case(row, found, usecase, path.name)
+            case = _case(row, found, usecase, expected)
             if case.id in cases:
-                raise ValueError(f"the id {case.id!r} stands twice (rows without an id are named by their content)")
-            cases[case.id] = case
+                raise ValueError(
+                    f"id: {case.id!r} stands in line {lines[case.id]} too"
+                    + ("" if row.values.get("id") else " (cases without an id are named by their content)")
+                )
+            cases[case.id], lines[case.id] = case, row.line
         except ValueError as error:
-            problems.append(Problem(f"{path.name}:{row.line}", "", str(error)))
+            problems.append(_problem(path, row, error))
     if problems:
-        raise DataError(f"{len(problems)} cases cannot be used", problems, next="repair these lines", where=str(path))
+        raise DataError(
+            f"{_count(len(problems), 'case')} cannot be used", problems, next="repair these lines", where=str(path)
+        )
     return tuple(cases[name] for name in sorted(cases))
 
 
-def import_file(source: Path, project: Project, *, mapping: Mapping[str, str] | None, skip_bad: bool) -> Reading:
-    """Write data/examples.jsonl in the native format; bad rows to data/rejects.jsonl with `skip_bad`.
+def import_file(
+    source: Path, project: Project, *, mapping: Mapping[str, str] | None = None, skip_bad: bool = False
+) -> Reading:
+    """Write data/examples.jsonl in the native format; with `skip_bad`, bad rows go to data/rejects.jsonl with the
+    reason. Examples that stood there before and differ are kept as data/examples.jsonl.old.
 
     Raises:
-        DataError: there are bad rows and `skip_bad` is not given; nothing is written then.
+        DataError: there are bad rows and `skip_bad` is not given, or no row is left; nothing is written then.
+        StorageError: the folder cannot be written.
     """
     reading = read_examples(source, project.usecase, mapping=mapping)
     if not skip_bad:
         reading.require_whole()
+    if not reading.examples:
+        raise DataError("no row can be used", reading.problems, next="repair these lines", where=str(source))
     present = project.examples_file
     if present is not None and present != project.native_examples:
         raise DataError(
-            f"data/{present.name} holds the examples already", [], next="move it away first", where=str(project.folder)
+            f"data/{present.name} holds the examples already",
+            [],
+            next=f"move {present.name} out of the data folder, then import it, or this file, again",
+            where=str(project.folder),
         )
-    if reading.rejects:
-        reasons = zip(reading.rejects, reading.problems, strict=True)
-        lines = [json.dumps({"line": r.line, "why": p.reason, "row": r.text}, ensure_ascii=False) for r, p in reasons]
-        write_whole(project.native_examples.with_name("rejects.jsonl"), "".join(f"{line}\n" for line in lines))
-    lines = [canonical_json(e.model_dump(mode="json")) for e in reading.examples]
-    write_whole(project.native_examples, "".join(f"{line}\n" for line in lines))
+    target = project.native_examples
+    rows = _lines(example.model_dump(mode="json") for example in reading.examples)
+    reading = replace(reading, replaced=_keep(target, rows))
+    _write_rejects(target.with_name("rejects.jsonl"), reading)
+    write_whole(target, rows)
     return reading
 
 
-def _example(row: RawRow, found: Format, usecase: UseCase, source: str) -> Example:
+def _open(
+    path: Path, usecase: UseCase, mapping: Mapping[str, str] | None, *, cases: bool = False
+) -> tuple[list[RawRow], Format]:
+    rows = read_rows(path)
+    if all(row.problem for row in rows):
+        problems = [_problem(path, row, row.problem) for row in rows]
+        raise DataError("no row can be read", problems, next="repair these lines", where=str(path))
+    return rows, detect(rows, usecase, mapping, str(path), cases=cases)
+
+
+def _problem(path: Path, row: RawRow, reason: object) -> Problem:
+    return Problem(f"{path.name}:{row.line}", "", str(reason))
+
+
+def _example(row: RawRow, found: Format, usecase: UseCase, expected: Expected, source: str) -> Example:
     """Raises ValueError with the reason."""
-    fields, expected = _turn(row, found, usecase)
-    if expected is None:
-        raise ValueError("expected: is missing")
-    given = row.values.get("provenance")
-    origin = given if found.name.startswith("native") and isinstance(given, dict) else {}
-    provenance = Provenance(
-        source=str(origin.get("source", source)),
-        line=_line(origin, row),
-        format=found.name,
-        licence=str(origin.get("licence", "")),
-    )
-    return Example(input=fields, expected=expected, provenance=provenance)
+    raw_input, raw_expected = _turn(row, found)
+    provenance = Provenance(source=source, line=row.line, format=found.name)
+    if found.name == "native" and isinstance(row.values.get("provenance"), dict):
+        provenance = _origin(row.values["provenance"])
+    return Example(input=read_input(raw_input, usecase), expected=expected.read(raw_expected), provenance=provenance)
 
 
-def _line(origin: Mapping[str, Any], row: RawRow) -> int:
-    line = origin.get("line")
-    return line if isinstance(line, int) else row.line
+def _origin(given: dict[str, Any]) -> Provenance:
+    """Where a native row says that it came from."""
+    try:
+        return Provenance.model_validate(clean(given, "provenance"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"provenance.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _case(row: RawRow, found: Format, usecase: UseCase, source: str) -> Case:
-    fields, expected = _turn(row, found, usecase)
-    values = row.values
-    tags = values.get("tags") or []
-    if isinstance(tags, str):
-        tags = [tag.strip() for tag in tags.split(",") if tag.strip()]
+def _case(row: RawRow, found: Format, usecase: UseCase, expected: Expected) -> Case:
+    """Raises ValueError with the reason."""
+    raw_input, raw_expected = _turn(row, found)
+    fields = read_input(raw_input, usecase)
+    wanted = None if raw_expected is None else expected.read(raw_expected)
     return Case(
-        id=str(values.get("id") or digest({"input": fields, "expected": expected})[:16]),
+        id=_word(row, "id") or digest({"input": fields, "expected": wanted})[:16],
         input=fields,
-        expected=expected,
-        evidence=str(values.get("evidence") or ""),
-        tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
-        cluster=str(values.get("cluster") or ""),
+        expected=wanted,
+        evidence=_word(row, "evidence"),
+        tags=_tags(row),
+        cluster=_word(row, "cluster"),
     )
 
 
-def _turn(row: RawRow, found: Format, usecase: UseCase) -> tuple[dict[str, Any], Any]:
+def _turn(row: RawRow, found: Format) -> tuple[dict[str, Any], Any]:
     if row.problem:
         raise ValueError(row.problem)
-    raw_input, raw_expected = found.turn(row.values)
-    unknown = set(raw_input) - set(usecase.input)
-    if unknown:
-        raise ValueError(f"input.{sorted(unknown)[0]}: the use case has no such field")
-    fields = {name: _field(name, spec, raw_input.get(name)) for name, spec in usecase.input.items()}
-    fields = {name: value for name, value in fields.items() if value is not None}
-    return fields, None if raw_expected is None else _expected(usecase.output, raw_expected)
+    return found.turn(row.values)
 
 
-def _field(name: str, spec: InputField, value: Any) -> Any:
-    """One input field, in its declared type; no guessing."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if spec.required:
-            raise ValueError(f"input.{name}: is missing or empty")
+def _word(row: RawRow, key: str) -> str:
+    value = row.values.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ValueError(f"{key}: {str(value)[:40]!r} is not text")
+    return str(clean(value, key)).strip()
+
+
+def _tags(row: RawRow) -> tuple[str, ...]:
+    """A list of texts, or one text with commas, as a table has it."""
+    tags = row.values.get("tags")
+    if tags is None:
+        return ()
+    parts = tags.split(",") if isinstance(tags, str) else tags
+    if not isinstance(parts, list) or not all(isinstance(tag, str) for tag in parts):
+        raise ValueError(f"tags: {str(tags)[:40]!r} is not a list of texts")
+    return tuple(str(clean(tag, "tags")).strip() for tag in parts if tag.strip())
+
+
+def _keep(target: Path, rows: str) -> Path | None:
+    """Copy what stands at the target, unless it is the same: labelled rows are dear."""
+    try:
+        before = target.read_bytes()
+    except FileNotFoundError:
         return None
-    if spec.type == "text":
-        if not isinstance(value, str):
-            raise ValueError(f"input.{name}: is a {type(value).__name__}, not text")
-        _require_encodable(value, f"input.{name}")
-        if len(value) > spec.max_chars:
-            raise ValueError(f"input.{name}: {len(value):,} characters, at most {spec.max_chars:,} (max_chars)")
-        return value
-    return _scalar(name, spec, value)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    if not before.strip() or before == rows.encode("utf-8"):
+        return None
+    kept = target.with_name(f"{target.name}.old")
+    write_whole(kept, before)
+    return kept
 
 
-def _scalar(name: str, spec: InputField, value: Any) -> Any:
-    if isinstance(value, str):  # tables hold text only
-        try:
-            value = json.loads(value.strip().lower() if spec.type == "boolean" else value.strip())
-        except ValueError:
-            raise ValueError(f"input.{name}: {value!r} is not a {spec.type}") from None
-    kinds = {"integer": (int,), "number": (int, float), "boolean": (bool,)}[spec.type]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and spec.type != "boolean"):
-        raise ValueError(f"input.{name}: {value!r} is not a {spec.type}")
-    if isinstance(value, float) and value != value:
-        raise ValueError(f"input.{name}: is not a number (NaN)")
-    return value
-
-
-def _expected(output: Output, value: Any) -> Any:
-    if output.kind == "label":
-        return _label(output, value)
-    if output.kind == "json":
-        return _json_value(output, value)
-    texts = value if isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str | int | float) and not isinstance(text, bool) for text in texts):
-        raise ValueError(f"expected: is a {type(value).__name__}, not text")
-    cleaned = [str(text) for text in texts]
-    for text in cleaned:
-        _require_encodable(text, "expected")
-        if not text.strip():
-            raise ValueError("expected: is empty")
-        if output.max_chars and len(text) > output.max_chars:
-            raise ValueError(f"expected: {len(text)} characters, at most {output.max_chars} (output.max_chars)")
-    return cleaned if isinstance(value, list) else cleaned[0]
-
-
-def _label(output: Output, value: Any) -> str:
-    label = str(value).strip()
-    if label not in output.labels:
-        near = get_close_matches(label, output.labels, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(output.labels[:10])}"
-        raise ValueError(f"expected: unknown label {label!r}{hint}")
-    return label
-
-
-def _json_value(output: Output, value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError("expected: is not JSON") from None
-    schema = json.dumps(output.json_schema)
-    error = next(iter(_validator(schema).iter_errors(value)), None)
-    if error is not None:
-        where = ".".join(["expected", *map(str, error.absolute_path)])
-        raise ValueError(f"{where}: does not keep the schema: {error.message}"[:300])
+def _write_rejects(path: Path, reading: Reading) -> None:
+    """The rejects of this import; those of an earlier one would be misread as its own."""
+    if reading.rejects:
+        pairs = zip(reading.rejects, reading.problems, strict=True)
+        write_whole(
+            path,
+            _lines({"file": reading.source.name, "line": r.line, "why": p.reason, "row": r.text} for r, p in pairs),
+        )
+        return
     try:
-        canonical_json(value)
-    except ValueError:
-        raise ValueError("expected: holds NaN or infinity") from None
-    return value
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
-@cache
-def _validator(schema: str) -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads(schema))
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
-def _require_encodable(text: str, where: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{where}: character {error.start + 1} is half of a surrogate pair") from None
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

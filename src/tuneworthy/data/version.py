@@ -8,56 +8,62 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tuneworthy.content import canonical_json, digest, write_whole
 from tuneworthy.errors import DataError, Problem
 from tuneworthy.records import Dataset, Example
 
 
 def store(examples: Sequence[Example], folder: Path) -> Dataset:
-    """Write a version, unless it is there already.
+    """Write a version as `<version>.jsonl` (rows by name) and `<version>.json` (manifest), unless it is there.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    unique = {example.name: example for example in sorted(examples, key=lambda e: canonical_json(e.model_dump()))}
+    # of equal rows from several sources, the first provenance in sorted order is kept, whatever the order given
+    unique: dict[str, tuple[str, Example]] = {}
+    for example in examples:
+        line = canonical_json(example.model_dump(mode="json"))
+        if example.name not in unique or line < unique[example.name][0]:
+            unique[example.name] = (line, example)
     rows = [unique[name] for name in sorted(unique)]
     manifest = Dataset(
-        version=digest([row.name for row in rows]),
+        version=digest(sorted(unique)),
         rows=len(rows),
         exact_duplicates=len(examples) - len(rows),
-        sources=tuple(sorted({row.provenance.source for row in rows})),
+        sources=tuple(sorted({example.provenance.source for example in examples})),
     )
     path = folder / f"{manifest.version}.jsonl"
-    if not path.exists():
-        write_whole(path, "".join(f"{canonical_json(row.model_dump(mode='json'))}\n" for row in rows))
-        write_whole(path.with_suffix(".json"), canonical_json(manifest.model_dump(mode="json")) + "\n")
+    for target, content in (
+        (path.with_suffix(".json"), canonical_json(manifest.model_dump(mode="json")) + "\n"),
+        (path, "".join(f"{line}\n" for line, _ in rows)),
+    ):
+        if not target.exists():
+            write_whole(target, content)
     return manifest
 
 
 def load(version: str, folder: Path) -> tuple[Example, ...]:
-    """Read a version back.
+    """Read a version back, sorted by name.
 
     Raises:
         DataError: it is not there, or its rows are not what its name says.
     """
     path = folder / f"{version}.jsonl"
+    advice = "delete the file and run again: it is made anew from the data folder"
+    rows = []
     try:
-        lines = path.read_text("utf-8").split("\n")
-        rows = tuple(Example.model_validate_json(line) for line in lines if line)
-    except (OSError, ValidationError) as error:
-        raise DataError(
-            f"the data version {version[:12]} cannot be read: {type(error).__name__}",
-            [],
-            next="import the data again",
-            where=str(path),
-        ) from None
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        reason = f"the data version {version[:12]} cannot be read: {error.strerror or error}"
+        raise DataError(reason, [], next="import the data again", where=str(path)) from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows += [Example.model_validate_json(line)] if line else []
+        except ValueError:
+            problem = Problem(f"{path.name}:{number}", "", "is not a stored row")
+            raise DataError("was edited or cut after it was stored", [problem], next=advice, where=str(path)) from None
     if digest([row.name for row in rows]) != version:
         raise DataError(
-            "the rows are not what the version's name says",
-            [Problem(path.name, "", "was edited after it was stored")],
-            next="delete the file and run again: it is made from data/ anew",
-            where=str(path),
+            "was edited after it was stored: its rows are not what its name says", [], next=advice, where=str(path)
         )
-    return rows
+    return tuple(rows)
