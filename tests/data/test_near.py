@@ -140,6 +140,12 @@ class TestTemplate:
         ]
         assert flagged(asked) == 0
 
+    def test_a_few_questions_asked_about_many_things_are_different(self):
+        dice = random.Random(10)
+        things = [word(dice) + word(dice) for _ in range(50)]
+        facets = ["coverage limit", "refund window", "late charge", "storage quota", "trial length", "renewal day"]
+        assert flagged([f"What is the {facet} of the {thing} plan?" for facet in facets for thing in things]) == 0
+
     def test_a_family_of_near_copies_is_not_taken_for_a_template(self, texts):
         dice = random.Random(8)
         source = sentence(dice, 40).split()

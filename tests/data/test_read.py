@@ -124,9 +124,12 @@ class TestExpected:
         assert told[3].startswith("expected.order")
         assert len(told) == len(bad)
 
-    def test_a_schema_never_asks_the_network(self, tmp_path):
+    def test_a_schema_never_asks_the_network(self, tmp_path, monkeypatch):
+        asked = []
+        monkeypatch.setattr("urllib.request.urlopen", lambda *given, **options: asked.append(given))
         usecase = make_usecase(schema={"$ref": "http://example.invalid/schema.json"})
         (told,) = reasons(write(tmp_path / "a.jsonl", [native({"a": 1}, text="a")]), usecase)
+        assert not asked
         assert "refers to what is not in it" in told
 
     def test_nesting_beyond_reason_is_listed(self, tmp_path):
