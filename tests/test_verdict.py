@@ -172,7 +172,7 @@ TABLE: list[tuple[str, dict[str, Any], str, str | None, str]] = [
         {"comparisons": (GAIN.model_copy(update={"p_adjusted": 0.07}),)},
         "undecided",
         None,
-        "p = 0.07",
+        "p = 0.070",
     ),
     ("no interval", {"comparisons": (GAIN.model_copy(update={"difference": None}),)}, "undecided", None, "no spread"),
     (
@@ -423,7 +423,8 @@ def test_what_was_not_measured_is_listed() -> None:
 def test_the_reason_carries_numbers_with_n_and_interval() -> None:
     why = decide(Evidence(**GOOD)).sentences[1]
     assert "lora scores 90.0 % (85.1 to 93.4, n = 200)" in why
-    assert "lora against few_shot, n = 200: +20.0 points" in why
+    assert "lora against few_shot, n = 200: +20.0 points (+12.8 to +27.1), p < 0.001" in why
+    assert why.startswith("Why (95 % intervals): ")
 
 
 @pytest.mark.parametrize("field", ["p", "worst_case"])

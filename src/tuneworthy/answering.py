@@ -59,7 +59,7 @@ class Answerer:
         self._retriever = self._open_retriever()
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
-        """One answer per input, in order; a failure is an Answer with `error`. `on_done(index, answer)` as they come."""
+        """One answer per input, in order; a failure is an Answer with `error`. `on_done` as they come."""
         if self.candidate.classifier is not None:
             return self._classify(inputs, on_done)
         found = [self.passages(row) for row in inputs]

@@ -72,7 +72,7 @@ class Ladder:
                 reference=self.reference() or BASE,
                 contrasts=[f"{candidate} against {reference}" for candidate, reference in self.contrasts(LADDER)],
                 n=len(self.ground.cases),
-                settings={"data": self.ground.version, "candidates": self._digests()},
+                settings={"data": self.ground.version, "candidates": dict(self._digests())},
             )
 
     def open_cases(self, names: Sequence[str]) -> None:

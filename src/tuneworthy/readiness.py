@@ -24,7 +24,7 @@ _DISK_GB = 1.0
 def check(ground: Ground) -> tuple[GateResult, ...]:
     """All five gates, in their order."""
     results = (_use_case(ground), _data(ground), _suite(ground), _hardware(ground), _discipline(ground))
-    reasons: dict[str, str] = dict(ground.usecase.override)
+    reasons = ground.usecase.override
     return tuple(_overridden(result, reasons.get(result.gate, "")) for result in results)
 
 
@@ -66,12 +66,12 @@ def _data(ground: Ground) -> GateResult:
             state="failed",
             found="the examples cannot be read",
             missing=str(ground.data_problem).split("\n")[0],
-            next="run: tuneworthy check, and repair the lines that it lists, or: tuneworthy data import FILE --skip-bad",
+            next="repair the lines that are listed, or: tuneworthy data import FILE --skip-bad",
         )
     enough, have = ENOUGH_EXAMPLES[ground.usecase.output.kind], len(ground.examples)
     found = (
-        f"{have} usable examples ({ground.exact_duplicates} exact duplicates and {len(ground.leaked)} that stand in the "
-        f"suite left out); {len(ground.split.train)} to learn from, {len(ground.split.dev)} for development"
+        f"{have} usable examples ({ground.exact_duplicates} exact duplicates and {len(ground.leaked)} that stand in "
+        f"the suite left out); {len(ground.split.train)} to learn from, {len(ground.split.dev)} for development"
     )
     if have < enough:
         return GateResult(
@@ -79,7 +79,7 @@ def _data(ground: Ground) -> GateResult:
             state="failed",
             found=found,
             missing=f"{enough - have} more examples (at least {enough})",
-            next=f"collect {enough - have} more rows into data/, then run again; the levers without training are measured now",
+            next=f"collect {enough - have} more rows into data/; the levers without training are measured all the same",
         )
     return GateResult(gate="data", state="passed", found=found)
 
@@ -129,7 +129,10 @@ def _hardware(ground: Ground) -> GateResult:
         )
     memory = 1e9 * usecase.hardware.memory_gb if usecase.hardware.memory_gb else _memory_bytes()
     needed = training_bytes(weights)
-    found = f"needs about {needed / 1e9:.1f} GB to train (estimate), {memory / 1e9:.1f} GB at hand; privacy: {usecase.privacy}"
+    found = (
+        f"needs about {needed / 1e9:.1f} GB to train (estimate), {memory / 1e9:.1f} GB at hand; "
+        f"privacy: {usecase.privacy}"
+    )
     if needed > memory:
         return GateResult(
             gate="hardware",
@@ -156,8 +159,8 @@ def _discipline(ground: Ground) -> GateResult:
     free = shutil.disk_usage(folder).free / 1e9
     versioned = any((parent / ".git").exists() for parent in (folder, *folder.parents))
     found = (
-        f"data version {ground.version[:12] or 'none'}, seed {ground.usecase.seed}, torch {version('torch')}; every run keeps "
-        f"its settings; {free:.0f} GB of disk free; under version control: {'yes' if versioned else 'no'}"
+        f"data version {ground.version[:12] or 'none'}, seed {ground.usecase.seed}, torch {version('torch')}; every "
+        f"run keeps its settings; {free:.0f} GB of disk free; under version control: {'yes' if versioned else 'no'}"
     )
     if not os.access(folder, os.W_OK) or free < _DISK_GB:
         missing = "a folder that can be written" if free >= _DISK_GB else f"{_DISK_GB:.0f} GB of free disk"

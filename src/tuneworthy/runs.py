@@ -85,7 +85,7 @@ class ArmReport(Record):
     trained: bool = False
     """True when the lever changed weights"""
     interval: Interval | None
-    """mean score over the scored cases; None when no case could be scored"""
+    """mean score over the scored cases; None when none could be scored, or when graded scores do not vary"""
     n: int
     """scored cases"""
     unscored: int = 0

@@ -94,7 +94,7 @@ def _too_few_cases(facts: Facts) -> Verdict | None:
     need = max(found, FEWEST_CASES)
     settles = (
         f"{FEWEST_CASES} cases open the gate; {need} find a difference of "
-        f"{_points(facts.bar.smallest_difference)} in {100 * facts.bar.power:.0f} % of trials {assuming}"
+        f"{_points(facts.bar.smallest_difference)} in {100 * facts.bar.power:.0f} % of trials, {assuming}"
     )
     why = f"the suite has {have} cases, fewer than {FEWEST_CASES}: too few to decide anything"
     return _undecided(facts, [why], settles, need - have)
@@ -342,7 +342,7 @@ def _verdict(
         decision=decision,
         lever=lever,
         bar_met=bar_met,
-        sentences=(todo, f"Why: {'; '.join(reasons)}.", last),
+        sentences=(todo, f"Why{_level(facts)}: {'; '.join(reasons)}.", last),
         reasons=tuple(reasons),
         settles=settles,
         more_cases=more_cases,
@@ -368,6 +368,7 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
     ]
     trained = facts.best_trained
     if trained is not None:
+        found += [] if "constrained" in tried else ["constrained"]
         dev = facts.best_untrained.dev_score if facts.best_untrained else None
         spread = len(trained.seeds) > 1 and (trained.seeds_on == "suite" or dev is not None)
         found += [] if spread else [f"spread of {trained.lever} over training seeds"]
@@ -387,9 +388,19 @@ def _told(arm: ArmSummary) -> str:
 def _contest_told(contest: Comparison) -> str:
     who = f"{contest.candidate} against {contest.reference}, n = {contest.n}"
     if contest.difference is None:
-        return f"{who}: no interval, p = {p_of(contest):.3g}"
+        return f"{who}: no interval, {_p(contest)}"
     d = contest.difference
-    return f"{who}: {_signed(d.value)} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), p = {p_of(contest):.3g}"
+    return f"{who}: {_signed(d.value)} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {_p(contest)}"
+
+
+def _level(facts: Facts) -> str:
+    levels = [arm.interval.level for arm in facts.evidence.arms if arm.interval]
+    return f" ({100 * levels[0]:g} % intervals)" if levels else ""
+
+
+def _p(contest: Comparison) -> str:
+    p = p_of(contest)
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _percent(score: float) -> str:

@@ -406,9 +406,7 @@ def test_cases_needed_for_tiny_differences_ends() -> None:
         (500, 0.4, 8.1, 7.9),
     ],
 )
-def test_detectable_difference_oracles(
-    n: int, discordance: float, exact: float | None, midp: float | None
-) -> None:
+def test_detectable_difference_oracles(n: int, discordance: float, exact: float | None, midp: float | None) -> None:
     for wanted, use_exact in ((exact, True), (midp, False)):
         found = detectable_difference(n, discordance, exact=use_exact)
         assert (found is None) == (wanted is None)

@@ -172,10 +172,19 @@ def test_cases_where_arms_differ_are_marked(record: RunRecord, page: _Page) -> N
 
 def test_what_was_not_measured_is_never_a_zero(record: RunRecord) -> None:
     arm = ArmReport(name="silent", lever="prompt", interval=None, n=0, unscored=40)
-    text = render(record.model_copy(update={"arms": (arm,), "comparisons": ()}))
+    text = render(record.model_copy(update={"arms": (arm,), "comparisons": (), "cases": ()}))
     row = next(part for part in text.split("<tr") if "silent" in part and "<td" in part)
     assert row.count("not measured") == 5
     assert "0.0" not in row
+
+
+def test_scores_that_do_not_vary_have_a_mean_without_an_interval(record: RunRecord) -> None:
+    arm = ArmReport(name="same", lever="prompt", interval=None, n=2)
+    rows = tuple(CaseRow(id=i, input={}, outputs={"same": CaseOutput(text="x", score=0.5)}) for i in "ab")
+    changed = record.model_copy(update={"arms": (arm,), "cases": rows, "comparisons": (), "levers": ()})
+    text = _Page(render(changed)).text
+    assert "50.0\u202f%  (no interval)" in text
+    assert "50.0\u202f%" in text.replace("50.0\u202f%  (no interval)", "")
 
 
 def test_levers_that_were_not_tried_are_listed_with_their_reason(page: _Page) -> None:

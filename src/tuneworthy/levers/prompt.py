@@ -61,8 +61,9 @@ def _keys(schema: Mapping[str, JsonValue]) -> str:
 
 
 def _key(name: str, spec: JsonValue) -> str:
-    if isinstance(spec, dict) and isinstance(spec.get("enum"), list):
-        return f"{name} ({' | '.join(str(value) for value in spec['enum'])})"
-    if isinstance(spec, dict) and isinstance(spec.get("description"), str):
-        return f"{name} ({spec['description']})"
-    return name
+    if not isinstance(spec, dict):
+        return name
+    choices, meaning = spec.get("enum"), spec.get("description")
+    if isinstance(choices, list):
+        return f"{name} ({' | '.join(map(str, choices))})"
+    return f"{name} ({meaning})" if isinstance(meaning, str) else name

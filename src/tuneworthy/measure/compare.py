@@ -86,9 +86,7 @@ def compare(
     known = {result.case for arm in (reference, candidate) for result in arm.results}
     dropped = len(known) - len(pairs.ids)
     wins, losses = int((d > 0).sum()), int((d < 0).sum())
-    measured = (
-        _binary(pairs, wins, losses, alpha) if binary and groups is None else _graded(d, groups, seed, alpha)
-    )
+    measured = _binary(pairs, wins, losses, alpha) if binary and groups is None else _graded(d, groups, seed, alpha)
     return Comparison(
         reference=reference.name,
         candidate=candidate.name,
@@ -108,9 +106,7 @@ def compare(
     )
 
 
-def arm_interval(
-    arm: Arm, binary: bool, *, clusters: Clusters | None = None, level: float = 0.95
-) -> Interval | None:
+def arm_interval(arm: Arm, binary: bool, *, clusters: Clusters | None = None, level: float = 0.95) -> Interval | None:
     """Mean score of an arm with its interval: Wilson for binary scores, t for graded ones.
 
     None when nothing was scored, or when graded scores do not vary.
@@ -224,9 +220,7 @@ def _graded(d: NDArray[np.float64], groups: list[str] | None, seed: int, alpha: 
     test, n = "sign-flip permutation", d.size
     if n == 0:
         return _Measured(None, 1.0, test, "no case was scored in both arms")
-    differing = (
-        int(np.count_nonzero(d)) if groups is None else len({g for g, x in zip(groups, d, strict=True) if x})
-    )
+    differing = int(np.count_nonzero(d)) if groups is None else len({g for g, x in zip(groups, d, strict=True) if x})
     note = _too_few_differ(differing, n, min(1.0, 2.0 ** (1 - differing)), alpha, groups is not None)
     if groups is not None and not note:
         count = len(set(groups))

@@ -58,9 +58,7 @@ def measure(
         yardstick.judge(case, answer, _evidence_found(answerer, case))
         for case, answer in zip(cases, answers, strict=True)
     )
-    return Arm(
-        name=name, candidate=answerer.candidate, cases=cases_digest, results=results, exploratory=exploratory
-    )
+    return Arm(name=name, candidate=answerer.candidate, cases=cases_digest, results=results, exploratory=exploratory)
 
 
 def mean_score(arm: Arm, *, lenient: bool = False) -> float | None:

@@ -19,7 +19,9 @@ from tuneworthy.seams import Embedder
 class PlainClassifier:
     """Fitted on (text, label) pairs; deterministic."""
 
-    def __init__(self, ref: ClassifierRef, texts: Sequence[str], labels: Sequence[str], embedder: Embedder | None) -> None:
+    def __init__(
+        self, ref: ClassifierRef, texts: Sequence[str], labels: Sequence[str], embedder: Embedder | None
+    ) -> None:
         """Fit at once.
 
         Raises:
@@ -64,7 +66,9 @@ class _Tfidf:
 class _Embedded:
     def __init__(self, embedder: Embedder | None) -> None:
         if embedder is None:
-            raise TrainingError("a classifier on embeddings needs an embedding model", next="pip install 'tuneworthy[embed]'")
+            raise TrainingError(
+                "a classifier on embeddings needs an embedding model", next="pip install 'tuneworthy[embed]'"
+            )
         self._embedder = embedder
 
     def fit(self, texts: Sequence[str]) -> np.ndarray:

@@ -50,6 +50,7 @@ def render(record: RunRecord) -> str:
             level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
             absent=[lever for lever in record.levers if lever.state != "measured"],
             not_measured=list(dict.fromkeys([*record.verdict.not_measured, *record.not_measured])),
+            means={arm.name: _mean(arm, record.cases) for arm in record.arms},
             first_comparison=_first_comparisons(record.comparisons),
             cases=[_case(row, record.arms) for row in cases],
         )
@@ -122,7 +123,7 @@ def _arm_plots(record: RunRecord, bar: float | None, delta: float | None) -> Mar
     """The forest plot of arms, wide and narrow; the page shows the one that fits. Empty without a bar or an arm."""
     if bar is None or delta is None or not record.arms:
         return Markup("")
-    marks = [_arm_mark(arm, chosen=arm.lever == record.verdict.lever) for arm in record.arms]
+    marks = [_arm_mark(arm, _mean(arm, record.cases), chosen=arm.lever == record.verdict.lever) for arm in record.arms]
     return _both(
         marks,
         line=bar,
@@ -133,12 +134,23 @@ def _arm_plots(record: RunRecord, bar: float | None, delta: float | None) -> Mar
     )
 
 
-def _arm_mark(arm: ArmReport, *, chosen: bool) -> Mark:
-    if arm.interval is None:
+def _arm_mark(arm: ArmReport, mean: float | None, *, chosen: bool) -> Mark:
+    if mean is None:
         return Mark(arm.name, wording.NOT_MEASURED)
+    if arm.interval is None:
+        return Mark(arm.name, f"{wording.percent(mean)}  (no interval)", mean, trained=arm.trained, chosen=chosen)
     i = arm.interval
     note = f"{wording.percent(i.value)}  ({wording.percent_range(i)})"
     return Mark(arm.name, note, i.value, i.low, i.high, trained=arm.trained, chosen=chosen)
+
+
+def _mean(arm: ArmReport, rows: Iterable[CaseRow]) -> float | None:
+    """Mean score: an arm whose graded scores are all equal has one, but no interval. None where nothing was scored."""
+    if arm.interval is not None:
+        return arm.interval.value
+    outputs = (row.outputs[arm.name] for row in rows if arm.name in row.outputs)
+    scores = [output.score for output in outputs if output.score is not None]
+    return sum(scores) / len(scores) if scores else None
 
 
 def _difference_plots(comparisons: Iterable[Comparison], delta: float | None) -> Markup:

@@ -1,0 +1,269 @@
+"""The base model in training: opening it, putting LoRA in and taking it out, the loss of a batch, weights to disk."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional
+
+from tuneworthy.content import folder_digest, write_whole
+from tuneworthy.errors import ModelError, TrainingError, UnsafeModel
+from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
+from tuneworthy.training.recipe import Recipe
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+FULL_FILES = ("config.json", "generation_config.json", "model.safetensors")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model that is loaded and can be trained."""
+
+    network: Any
+    """transformers model for causal language modelling"""
+    tokenizer: Any
+    name: str
+    """folder or hub name, written into the adapter as `base_model_name_or_path`"""
+    digest: str
+    """names weights, configuration, tokenizer and chat template"""
+    revision: str = ""
+    """commit at the hub; empty where there is none"""
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end generation: those of the generation config."""
+        ids = self.network.generation_config.eos_token_id
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return frozenset([ids] if isinstance(ids, int) else ids or [])
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, shared ones once."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+
+def open_base(
+    folder: Path,
+    *,
+    name: str = "",
+    revision: str = "",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str = "cpu",
+) -> Base:
+    """Load a model folder for training. Only safetensors, no code from the folder, no network.
+
+    Args:
+        name: what the adapter calls its base; default: the folder.
+        precision: of the frozen weights; full fine-tuning wants fp32 here and bf16 in the recipe.
+
+    Raises:
+        UnsafeModel: no safetensors weights in the folder.
+        ModelError: the folder cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not any(folder.glob("*.safetensors")):
+        raise UnsafeModel(
+            "there are no safetensors weights in this folder",
+            why="pickle files can run code when they are loaded, so they are never read",
+            next="convert the model to safetensors, or name another base model",
+            where=str(folder),
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with silent_transformers():
+            network = AutoModelForCausalLM.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+            )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the base model cannot be loaded: {error}", where=str(folder)) from error
+    return Base(
+        network=network.to(device),
+        tokenizer=tokenizer,
+        name=name or str(folder),
+        digest=folder_digest(folder),
+        revision=revision,
+    )
+
+
+@contextmanager
+def silent_transformers() -> Iterator[None]:
+    """No progress bars of transformers while loading and saving; only the command line writes to the terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def tunable(base: Base, recipe: Recipe) -> Iterator[Any]:
+    """The network with what the recipe trains set to be trained. LoRA is taken out again at the end; after full
+    tuning the network keeps its tuned weights. The caller's random state is left alone."""
+    devices = [base.network.device] if base.network.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(recipe.seed)
+        if recipe.method == "full":
+            base.network.requires_grad_(True)
+            yield base.network
+            base.network.eval()
+            return
+        network = _with_lora(base, recipe)
+        try:
+            yield network
+        finally:
+            network.unload()
+            base.network.eval()
+
+
+def negative_log_likelihood(network: Any, batch: Batch, *, precision: str = "fp32") -> torch.Tensor:
+    """Sum over the tokens that carry loss of -log p(token), in nats, fp32 scalar.
+
+    The head runs only at positions where some row of the batch carries loss.
+    """
+    device = network.device
+    ids_BT, targets_BT = batch.ids_BT.to(device), batch.targets_BT.to(device)
+    arguments: dict[str, Any] = {}
+    if _takes_positions(network):
+        places = (targets_BT != IGNORED).any(dim=0).nonzero().squeeze(1)
+        arguments, targets_BT = {"logits_to_keep": places}, targets_BT[:, places]
+    with _autocast(device.type, precision):
+        logits_BTV = network(input_ids=ids_BT, use_cache=False, **arguments).logits
+    return functional.cross_entropy(
+        logits_BTV.float().flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def mean_loss(network: Any, rows: Sequence[EncodedRow], *, micro_batch: int = 4096, precision: str = "fp32") -> float:
+    """Mean loss per trained token, in nats; the same for any `micro_batch` (longest forward pass in tokens)."""
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        total = sum(
+            negative_log_likelihood(network, collate(part), precision=precision).item()
+            for part in micro_batches(rows, micro_batch)
+        )
+    network.train(was_training)
+    return total / sum(row.trained for row in rows)
+
+
+def trainable(network: Any) -> dict[str, torch.nn.Parameter]:
+    """name → weight that is trained."""
+    return {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+
+
+def save_weights(network: Any, folder: Path, recipe: Recipe) -> None:
+    """Write a folder that plain peft (LoRA) or plain transformers (full) loads."""
+    if recipe.method == "full":
+        with silent_transformers():
+            network.save_pretrained(folder, max_shard_size="10TB")
+        return
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    weights = get_peft_model_state_dict(network, save_embedding_layers=False)
+    held = {name: weight.detach().cpu().contiguous() for name, weight in sorted(weights.items())}
+    save_file(held, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = {**network.peft_config["default"].to_dict(), "inference_mode": True}
+    # peft writes sets in the order of a hash that changes with each process; sorted, the file is the same each time.
+    text = json.dumps(settings, indent=2, sort_keys=True, default=_plain)
+    write_whole(folder / "adapter_config.json", text + "\n")
+
+
+def load_weights(network: Any, folder: Path, recipe: Recipe) -> None:
+    """Put saved weights into the network.
+
+    Raises:
+        TrainingError: names or shapes differ from what this training needs.
+    """
+    with torch.no_grad():
+        if recipe.method == "full":
+            from transformers import AutoModelForCausalLM
+
+            with silent_transformers():
+                saved = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=network.dtype)
+            held: dict[str, torch.Tensor] = dict(saved.named_parameters())
+            check_names(held, trainable(network), folder)
+            for name, weight in trainable(network).items():
+                weight.copy_(held[name])
+            return
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        held = load_file(folder / "adapter_model.safetensors")
+        check_names(held, get_peft_model_state_dict(network, save_embedding_layers=False), folder)
+        set_peft_model_state_dict(network, held)
+
+
+def check_names(
+    held: dict[str, torch.Tensor],
+    wanted: dict[str, torch.Tensor] | dict[str, torch.nn.Parameter],
+    folder: Path,
+) -> None:
+    """Raises TrainingError when saved tensors are not exactly the wanted ones."""
+    shapes = {name: tuple(weight.shape) for name, weight in wanted.items()}
+    found = {name: tuple(weight.shape) for name, weight in held.items()}
+    if found == shapes:
+        return
+    wrong = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
+    raise TrainingError(
+        f"the checkpoint does not fit: {len(wrong)} tensors are missing, unknown or of another shape, e.g. {wrong[0]}",
+        why="training on would start these weights from nothing",
+        next=f"delete {folder.parent} to start again",
+        where=str(folder),
+    )
+
+
+def weights_digest(folder: Path) -> str:
+    """Names the weights in a folder: configuration and safetensors of an adapter, or of a fully tuned model."""
+    names = ADAPTER_FILES if (folder / ADAPTER_FILES[0]).is_file() else FULL_FILES
+    return folder_digest(folder, names)
+
+
+def _with_lora(base: Base, recipe: Recipe) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.r,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=recipe.target,
+        base_model_name_or_path=base.name,
+        revision=base.revision or None,
+    )
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 for a property that was renamed; nothing a user can act on
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        network = get_peft_model(base.network, config)
+    network.peft_config["default"].base_model_name_or_path = base.name
+    return network
+
+
+def _takes_positions(network: Any) -> bool:
+    inner = network.get_base_model() if hasattr(network, "get_base_model") else network
+    return "logits_to_keep" in inspect.signature(inner.forward).parameters
+
+
+def _autocast(device: str, precision: str) -> AbstractContextManager[Any]:
+    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
