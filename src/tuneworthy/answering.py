@@ -17,7 +17,7 @@ from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
 from tuneworthy.records import Answer, Candidate, Completion, Example, Input, Message, Passage, Prompt, Request, Shots
 from tuneworthy.retrievers.examples import NearestExamples, query_text
-from tuneworthy.seams import Embedder, Model, Retriever
+from tuneworthy.seams import Embedder, Model, Retriever, Tunable
 from tuneworthy.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Answerer:
     def __init__(self, candidate: Candidate, sources: Sources) -> None:
         self.candidate, self.sources = candidate, sources
         self._check_references()
-        self._model = self._adapted_model()
+        self._model = self._tuned_model()
         self._retriever = self._open_retriever()
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
@@ -114,15 +114,16 @@ class Answerer:
                 "the candidate was made with another base model", next="run it again with the current model"
             )
 
-    def _adapted_model(self) -> Model:
-        ref = self.candidate.adapter
-        if ref is None:
-            return self.sources.model
-        adapt = getattr(self.sources.model, "with_adapter", None)
-        if adapt is None:
-            raise ModelError(f"{self.sources.model.name} cannot load adapters", next="use a local base model")
-        adapted: Model = adapt(self.sources.folder / ref.path, ref.scale)
-        return adapted
+    def _tuned_model(self) -> Model:
+        model, adapter, tuned = self.sources.model, self.candidate.adapter, self.candidate.tuned
+        if adapter is None and tuned is None:
+            return model
+        if not isinstance(model, Tunable):
+            raise ModelError(f"{model.name} cannot load trained weights", next="use a local base model")
+        if tuned is not None:
+            return model.with_weights(self.sources.folder / tuned.path)
+        assert adapter is not None  # one of the two is there
+        return model.with_adapter(self.sources.folder / adapter.path, adapter.scale)
 
     def _open_retriever(self) -> Retriever | None:
         ref = self.candidate.retriever
@@ -200,8 +201,8 @@ def render(
 
 
 def candidate_digest(candidate: Candidate) -> str:
-    """Names what a candidate is. Where its adapter lies does not count; what the adapter holds does."""
-    fields = candidate.model_dump(mode="json", exclude={"lever": True, "adapter": {"path"}})
+    """Names what a candidate is. Where its weights lie does not count; what they hold does."""
+    fields = candidate.model_dump(mode="json", exclude={"lever": True, "adapter": {"path"}, "tuned": {"path"}})
     return digest(fields)
 
 

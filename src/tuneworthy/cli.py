@@ -153,7 +153,9 @@ def train(
     from tuneworthy import flow, terminal
 
     if show_mask:
-        terminal.mask(flow.loss_mask(folder, lever))
+        with terminal.live(as_json=json) as listener:
+            report, rows = flow.loss_mask(folder, lever, listener)
+        terminal.mask(report, rows, as_json=json)
         return
     with terminal.live(as_json=json) as listener:
         result = flow.train(folder, lever, listener)

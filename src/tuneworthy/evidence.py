@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tuneworthy.measure import statistics
 from tuneworthy.measure.compare import GainSplit
+from tuneworthy.measure.retention import Retention
 from tuneworthy.records import Comparison, Interval, LeverName, LeverResult, Record
 from tuneworthy.usecase import Bar
 
@@ -49,21 +50,6 @@ class ArmSummary(Record):
         if self.interval.low >= bar.at_least:
             return "met"
         return "missed" if self.interval.high < bar.at_least else "unclear"
-
-
-class Retention(Record):
-    """What training did to abilities that the task does not ask for: trained minus base on the probe."""
-
-    interval: Interval
-    """of the difference in score; its lower limit at one-sided 95 % (level 0.9)"""
-    n: int
-    margin: float | None = None
-    """largest loss that is accepted; None = told, not demanded"""
-
-    @property
-    def failing(self) -> bool:
-        """A loss of `margin` or more is not excluded."""
-        return self.margin is not None and self.interval.low < -self.margin
 
 
 class Evidence(Record):

@@ -9,7 +9,7 @@ from tuneworthy.data import near, read, split, version
 from tuneworthy.errors import DataError, SuiteNotLocked
 from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.project import Project
-from tuneworthy.records import Case, Dataset, Example
+from tuneworthy.records import Case, Example
 from tuneworthy.runs import DataSummary
 from tuneworthy.scorers.open import open_scorers
 from tuneworthy.suite import lock as suite_lock
@@ -57,6 +57,11 @@ class Ground:
         primary, others = open_scorers(self.usecase)
         return Yardstick(primary, tuple(others))
 
+    def keep(self) -> None:
+        """Write this version of the examples down, so that the run can be repeated when the file has changed."""
+        if self.examples:
+            version.store(self.examples, self.project.versions)
+
     def data_summary(self) -> DataSummary:
         """For the record of a run."""
         return DataSummary(
@@ -70,7 +75,7 @@ class Ground:
 
 
 def prepare(project: Project, *, strict: bool = True) -> Ground:
-    """Read, version and split the examples; read the cases and verify their lock.
+    """Read, version and split the examples; read the cases and verify their lock. Nothing is written.
 
     Args:
         strict: raise DataError when rows cannot be read; otherwise keep it as `data_problem` (for `check`).
@@ -87,14 +92,13 @@ def prepare(project: Project, *, strict: bool = True) -> Ground:
     leaked = near.leaks(unique, cases) if unique and cases else ()
     out = {leak.example for leak in leaked}
     usable = tuple(sorted((e for e in unique if e.name not in out), key=lambda e: e.name))
-    dataset = version.store(usable, project.versions) if usable else None
     return Ground(
         project=project,
         usecase=usecase,
         examples=usable,
         exact_duplicates=len(rows) - len(unique),
         leaked=tuple(leaked),
-        version=dataset.version if isinstance(dataset, Dataset) else "",
+        version=version.manifest(usable).version if usable else "",
         split=split.split(usable, seed=usecase.seed),
         cases=tuple(cases),
         lock=lock,

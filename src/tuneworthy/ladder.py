@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Protocol
 
 from tuneworthy import plugins
 from tuneworthy.answering import Answerer, candidate_digest
+from tuneworthy.evidence import ArmSummary, Evidence
 from tuneworthy.ground import Ground
 from tuneworthy.levers.bench import Bench, tokens
-from tuneworthy.measure.compare import arm_interval, compare
+from tuneworthy.measure.compare import (
+    GainSplit,
+    arm_interval,
+    compare,
+    format_and_content,
+    identical_answers,
+    unscored_gate,
+)
 from tuneworthy.measure.evaluate import mean_score, measure
 from tuneworthy.measure.statistics import holm
-from tuneworthy.records import Arm, Candidate, Comparison, LeverResult
-from tuneworthy.runs import ArmReport
+from tuneworthy.records import Arm, Candidate, Case, Comparison, LeverResult
+from tuneworthy.runs import ArmReport, CaseOutput, CaseRow, GateResult, RunRecord, SuiteSummary, Timing
 from tuneworthy.seams import Lever
 from tuneworthy.suite import openings
+from tuneworthy.suite.status import in_words, status
+from tuneworthy.verdict import Verdict
 
 UNTRAINED = ("prompt", "few_shot", "constrained", "classifier", "rag")
 TRAINED = ("lora", "rag_lora", "full")
@@ -25,6 +37,20 @@ LADDER = UNTRAINED + TRAINED
 
 BASE = "prompt"
 """The reference of the untrained levers: the base model with nothing but a good prompt."""
+
+
+DECIDING_LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "llguidance",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "bm25s",
+)
+"""Their versions can change a number, so every record names them."""
 
 
 class Listener(Protocol):
@@ -129,7 +155,9 @@ class Ladder:
             name=name,
             lever=lever,
             trained=lever in TRAINED,
-            interval=arm_interval(arm, binary=self.ground.yardstick.primary.binary),
+            interval=arm_interval(
+                arm, binary=self.ground.yardstick.primary.binary, clusters=self._clusters, level=1 - self._alpha
+            ),
             n=len(scored),
             unscored=len(arm.unscored),
             tokens_in=cost.get("tokens_in"),
@@ -139,6 +167,124 @@ class Ladder:
             candidate=candidate_digest(arm.candidate),
             exploratory=arm.exploratory,
         )
+
+    def evidence(self, gates: Sequence[GateResult]) -> Evidence:
+        """All that the verdict may rest on."""
+        seeds = {name: [n for n in self.arms if n.startswith(f"{name}/")] for name in TRAINED}
+        best = max((n for n in TRAINED if n in self.arms), key=lambda n: mean_score(self.arms[n]) or 0.0, default=None)
+        return Evidence(
+            bar=self.ground.usecase.bar,
+            n_cases=len(self.ground.cases),
+            arms=tuple(self._summary(name, seeds.get(name, [])) for name in LADDER if name in self.arms),
+            comparisons=self.comparisons(),
+            splits=self.splits(),
+            gates={gate.gate: "failed" if gate.state == "overridden" else gate.state for gate in gates},
+            overrides={gate.gate: gate.override for gate in gates if gate.state == "overridden"},
+            not_tried=tuple(result for result in self.results.values() if result.state != "measured"),
+            unscored_problem=self._unscored_problem(),
+            identical=tuple(name for name in TRAINED if name in self.arms and self._same_as_untrained(name)),
+            retention=self.bench.retentions.get(best) if best else None,
+            discordance=self._discordance(),
+        )
+
+    def splits(self) -> tuple[GainSplit, ...]:
+        """The gain of every trained arm, over the best untrained lever and over the base, as format and content."""
+        pairs = [(n, r) for n, r in self.contrasts(TRAINED) if n in TRAINED and {n, r} <= set(self.arms)]
+        found = [
+            format_and_content(self.arms[r], self.arms[n], clusters=self._clusters, level=1 - self._alpha)
+            for n, r in pairs
+        ]
+        return tuple(split for split in found if split is not None)
+
+    def record(self, verdict: Verdict, gates: Sequence[GateResult], started: datetime) -> RunRecord:
+        """Everything that this climb found out."""
+        ground, finished = self.ground, datetime.now(UTC)
+        found = status(ground.project, ground.usecase, ground.cases, ground.lock)
+        return RunRecord(
+            tuneworthy_version=version("tuneworthy"),
+            run_id=started.strftime("%Y-%m-%dT%H-%M-%S"),
+            usecase=ground.usecase.model_dump(mode="json", by_alias=True),
+            timing=Timing(
+                started=started.isoformat(timespec="seconds"),
+                finished=finished.isoformat(timespec="seconds"),
+                seconds=(finished - started).total_seconds(),
+            ),
+            verdict=verdict,
+            gates=tuple(gates),
+            suite=SuiteSummary(lock=found.lock, cases=found.cases, power=in_words(found)) if ground.lock else None,
+            openings=tuple(openings.read(ground.project.openings_file)),
+            data=ground.data_summary(),
+            levers=tuple(self.results.values()),
+            arms=tuple(self.report(name) for name in self.arms),
+            comparisons=self.comparisons(),
+            splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in self.splits()},
+            retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
+            cases=tuple(self._row(case) for case in ground.cases),
+            versions={name: version(name) for name in DECIDING_LIBRARIES},
+            not_measured=tuple(self._not_measured()),
+        )
+
+    def _summary(self, name: str, seeds: Sequence[str]) -> ArmSummary:
+        report = self.report(name)
+        means = [mean_score(self.arms[n]) for n in [name, *seeds]]
+        return ArmSummary(
+            lever=report.lever,
+            arm=name,
+            trained=report.trained,
+            interval=report.interval,
+            n=report.n,
+            unscored=report.unscored,
+            seeds=tuple(mean for mean in means if mean is not None) if report.trained else (),
+            dev_score=report.dev_score,
+            cost_rank=LADDER.index(report.lever),
+        )
+
+    def _row(self, case: Case) -> CaseRow:
+        results = {name: next(r for r in arm.results if r.case == case.id) for name, arm in self.arms.items()}
+        outputs = {
+            name: CaseOutput(
+                text=r.answer.text,
+                score=r.score.value,
+                unscored=r.score.unscored,
+                lenient=r.lenient.value,
+                passages=r.answer.passages,
+            )
+            for name, r in results.items()
+        }
+        return CaseRow(id=case.id, input=case.input, expected=case.expected, tags=case.tags, outputs=outputs)
+
+    def _not_measured(self) -> Iterator[str]:
+        for result in self.results.values():
+            if result.state != "measured":
+                yield f"{result.lever}: {result.state.replace('_', ' ')}" + (f", {result.reason}" * bool(result.reason))
+        yield "the sum in euros: data work, GPU hours, running cost and break-even"
+        yield "the licence duties of the base model"
+
+    def _unscored_problem(self) -> str:
+        base = self.arms.get(BASE)
+        found = [unscored_gate(base or arm, arm) for arm in self.arms.values()]
+        return next((problem for problem in found if problem), "")
+
+    def _same_as_untrained(self, name: str) -> bool:
+        start = self.arms.get("rag" if name == "rag_lora" else BASE)
+        return start is not None and identical_answers(start, self.arms[name])
+
+    def _discordance(self) -> float | None:
+        """Share of development cases on which the base and the best untrained lever differ."""
+        best = self.reference()
+        if best in (None, BASE) or BASE not in self.bench.dev_arms:
+            return None
+        one, two = self.bench.dev_arms[BASE].scores(), self.bench.dev_arms[str(best)].scores()
+        both = one.keys() & two.keys()
+        return sum(one[case] != two[case] for case in both) / len(both) if both else None
+
+    @property
+    def _clusters(self) -> dict[str, str]:
+        return {case.id: case.cluster for case in self.ground.cases if case.cluster}
+
+    @property
+    def _alpha(self) -> float:
+        return self.ground.usecase.bar.alpha
 
     def _measure(self, name: str, candidate: Candidate) -> None:
         exploratory = self._log_opening(name, candidate)
@@ -171,15 +317,14 @@ class Ladder:
         return opening.exploratory
 
     def _compare(self, candidate: str, reference: str) -> Comparison:
-        clusters = {case.id: case.cluster for case in self.ground.cases if case.cluster}
         return compare(
             self.arms[reference],
             self.arms[candidate],
             binary=self.ground.yardstick.primary.binary,
             registered=not (self.arms[reference].exploratory or self.arms[candidate].exploratory),
             seed=self.ground.usecase.seed,
-            alpha=self.ground.usecase.bar.alpha,
-            clusters=clusters or None,
+            alpha=self._alpha,
+            clusters=self._clusters,
         )
 
     def _digests(self) -> dict[str, str]:

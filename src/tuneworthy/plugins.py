@@ -48,9 +48,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "constrained": "tuneworthy.levers.constrained:ConstrainedLever",
         "classifier": "tuneworthy.levers.classifier:ClassifierLever",
         "rag": "tuneworthy.levers.rag:RagLever",
-        "lora": "tuneworthy.levers.lora:LoraLever",
-        "rag_lora": "tuneworthy.levers.lora:RagLoraLever",
-        "full": "tuneworthy.levers.full:FullLever",
+        "lora": "tuneworthy.levers.tuned:LoraLever",
+        "rag_lora": "tuneworthy.levers.tuned:RagLoraLever",
+        "full": "tuneworthy.levers.tuned:FullLever",
     },
 }
 

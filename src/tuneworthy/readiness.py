@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from tuneworthy.errors import TuneworthyError
@@ -28,7 +29,7 @@ def check(ground: Ground) -> tuple[GateResult, ...]:
     return tuple(_overridden(result, reasons.get(result.gate, "")) for result in results)
 
 
-def refusal(gates: tuple[GateResult, ...]) -> str:
+def refusal(gates: Sequence[GateResult]) -> str:
     """Why training is refused: the failed gates in one sentence; empty when all are open."""
     failed = [gate for gate in gates if gate.state == "failed"]
     return "; ".join(f"the gate {gate.gate!r} is closed: {gate.missing}" for gate in failed)

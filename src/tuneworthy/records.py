@@ -203,6 +203,15 @@ class AdapterRef(Record):
     """1 = as trained; below 1 the adapter is weakened"""
 
 
+class TunedRef(Record):
+    """Weights of a fully tuned model."""
+
+    weights: str
+    """digest of config.json and model.safetensors"""
+    path: str
+    """folder, relative to the project"""
+
+
 class ClassifierRef(Record):
     """A plain classifier: no language model."""
 
@@ -224,6 +233,7 @@ class Candidate(Record):
     constraint: Constraint | None = None
     retriever: RetrieverRef | None = None
     adapter: AdapterRef | None = None
+    tuned: TunedRef | None = None
     classifier: ClassifierRef | None = None
     decoding: Decoding = Decoding()
 

@@ -15,14 +15,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError
 
 from tuneworthy.content import write_whole
-from tuneworthy.errors import DataError, Problem
-from tuneworthy.records import Comparison, Interval, LeverResult, Record, UnscoredReason
+from tuneworthy.errors import DataError, Problem, TuneworthyError
+from tuneworthy.measure.compare import compare
+from tuneworthy.records import (
+    Answer,
+    Arm,
+    Candidate,
+    CaseResult,
+    Comparison,
+    Interval,
+    LeverResult,
+    Record,
+    Score,
+    UnscoredReason,
+)
 from tuneworthy.verdict import Verdict
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -145,11 +158,46 @@ class RunRecord(Record):
     """in the registered order"""
     splits: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained arm → its gain split into format and content"""
+    retention: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """trained lever → what became of abilities that the task does not ask for"""
     cases: tuple[CaseRow, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     """library → version"""
     not_measured: tuple[str, ...] = ()
     """everything that was not measured, one sentence each"""
+
+    def compare(
+        self, reference: str, candidate: str, *, binary: bool, alpha: float, seed: int, clusters: Mapping[str, str]
+    ) -> Comparison:
+        """Two arms of this run, case by case: as registered, or else exploratory.
+
+        Raises:
+            TuneworthyError: there is no such arm.
+        """
+        known = next((c for c in self.comparisons if (c.reference, c.candidate) == (reference, candidate)), None)
+        return known or compare(
+            self._arm(reference),
+            self._arm(candidate),
+            binary=binary,
+            registered=False,
+            seed=seed,
+            alpha=alpha,
+            clusters=clusters,
+        )
+
+    def _arm(self, name: str) -> Arm:
+        report = next((arm for arm in self.arms if arm.name == name), None)
+        if report is None:
+            raise TuneworthyError(
+                f"the last run has no arm called {name!r}", next=f"known: {', '.join(arm.name for arm in self.arms)}"
+            )
+        return Arm(
+            name=name,
+            candidate=Candidate(lever=report.lever, model=report.candidate),
+            cases=self.suite.lock if self.suite else "unlocked",
+            results=tuple(_result(row.id, row.outputs[name]) for row in self.cases if name in row.outputs),
+            exploratory=report.exploratory,
+        )
 
     def without_times(self) -> dict[str, Any]:
         """The record as plain data without clock times, durations and the run's name: equal for equal findings.
@@ -161,6 +209,12 @@ class RunRecord(Record):
         for part in ("arms", "levers", "openings"):
             plain[part] = _timeless(plain[part])
         return plain
+
+
+def _result(case: str, output: CaseOutput) -> CaseResult:
+    strict = Score(value=output.score, unscored=output.unscored)
+    lenient = strict if output.lenient is None else Score(value=output.lenient)
+    return CaseResult(case=case, answer=Answer(text=output.text), score=strict, lenient=lenient)
 
 
 def load(path: Path) -> RunRecord:

@@ -7,6 +7,7 @@ implementation that needs no network, no GPU and no extra, and one contract test
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tuneworthy.records import Candidate, Case, Completion, LeverResult, Message, Passage, Request, Score
@@ -40,6 +41,24 @@ class Model(Protocol):
 
     def constraint_problem(self, request: Request) -> str:
         """Why this model cannot enforce the request's constraint; empty when it can."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Model, Protocol):
+    """A model whose weights are here, so that they can be trained. Implementation: local."""
+
+    folder: Path
+    """its files: config.json, safetensors, tokenizer"""
+    device: str
+    """where it runs: cpu or cuda"""
+
+    def with_adapter(self, path: Path, scale: float = 1.0) -> Tunable:
+        """The same model with LoRA weights from a PEFT folder; `scale` weakens them (1 = as trained)."""
+        ...
+
+    def with_weights(self, path: Path) -> Tunable:
+        """The fully tuned model in a folder, asked with the same tokens."""
         ...
 
 

@@ -24,13 +24,13 @@ from tuneworthy.evidence import (
     BarState,
     Evidence,
     Facts,
-    Retention,
     cases_for_bar,
     cases_for_difference,
     cases_for_power,
     mean,
     p_of,
 )
+from tuneworthy.measure.retention import Retention
 from tuneworthy.records import Comparison, LeverName, Record
 
 __all__ = ["ArmSummary", "BarState", "Decision", "Evidence", "Retention", "Verdict", "decide"]

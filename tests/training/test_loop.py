@@ -194,7 +194,7 @@ def test_divergence_is_reported_not_raised(base, encoded, tmp_path, monkeypatch)
     monkeypatch.setattr(loop, "gradients", lambda *_, **__: next(losses))
     done = train(base, QUICK, encoded, tmp_path)
     assert (done.stopped, done.steps, done.planned_steps) == ("diverged", 6, 8)
-    assert done.chosen.step == 7
+    assert done.chosen.step == 6
 
 
 def test_nothing_left_to_learn_ends_training(base, encoded, tmp_path, monkeypatch):

@@ -19,27 +19,37 @@ def store(examples: Sequence[Example], folder: Path) -> Dataset:
     Raises:
         StorageError: the folder cannot be written.
     """
+    unique = _unique(examples)
+    found = manifest(examples)
+    path = folder / f"{found.version}.jsonl"
+    for target, content in (
+        (path.with_suffix(".json"), canonical_json(found.model_dump(mode="json")) + "\n"),
+        (path, "".join(f"{unique[name][0]}\n" for name in sorted(unique))),
+    ):
+        if not target.exists():
+            write_whole(target, content)
+    return found
+
+
+def manifest(examples: Sequence[Example]) -> Dataset:
+    """What a version of these examples is called and holds; nothing is written."""
+    names = {example.name for example in examples}
+    return Dataset(
+        version=digest(sorted(names)),
+        rows=len(names),
+        exact_duplicates=len(examples) - len(names),
+        sources=tuple(sorted({example.provenance.source for example in examples})),
+    )
+
+
+def _unique(examples: Sequence[Example]) -> dict[str, tuple[str, Example]]:
     # of equal rows from several sources, the first provenance in sorted order is kept, whatever the order given
     unique: dict[str, tuple[str, Example]] = {}
     for example in examples:
         line = canonical_json(example.model_dump(mode="json"))
         if example.name not in unique or line < unique[example.name][0]:
             unique[example.name] = (line, example)
-    rows = [unique[name] for name in sorted(unique)]
-    manifest = Dataset(
-        version=digest(sorted(unique)),
-        rows=len(rows),
-        exact_duplicates=len(examples) - len(rows),
-        sources=tuple(sorted({example.provenance.source for example in examples})),
-    )
-    path = folder / f"{manifest.version}.jsonl"
-    for target, content in (
-        (path.with_suffix(".json"), canonical_json(manifest.model_dump(mode="json")) + "\n"),
-        (path, "".join(f"{line}\n" for line, _ in rows)),
-    ):
-        if not target.exists():
-            write_whole(target, content)
-    return manifest
+    return unique
 
 
 def load(version: str, folder: Path) -> tuple[Example, ...]:

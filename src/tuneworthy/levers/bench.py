@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneworthy.answering import Answerer, Sources
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
+from tuneworthy.measure.retention import Retention
 from tuneworthy.project import Project
 from tuneworthy.records import Arm, Candidate, Case, Decoding, Example, LeverResult
 from tuneworthy.usecase import UseCase
@@ -40,6 +41,8 @@ class Bench:
     """lever → its candidate, for the levers that build on others"""
     other_seeds: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     """trained lever → the same recipe with other seeds, measured beside it"""
+    retentions: dict[str, Retention] = field(default_factory=dict)
+    """trained lever → what became of abilities that the task does not ask for"""
     dev_arms: dict[str, Arm] = field(default_factory=dict)
     """lever → its candidate's arm on the whole development split"""
 
@@ -84,6 +87,10 @@ class Bench:
         self, lever: str, variants: Mapping[str, Candidate], *, reason: str = ""
     ) -> tuple[Candidate | None, LeverResult]:
         """Screen the variants and measure the best on the whole development split."""
+        if not self.dev:
+            first, candidate = next(iter(variants.items()))
+            unseen = f"{first}, the first of {len(variants)}: no development rows to choose on"
+            return self.adopt(lever, candidate, (), reason=unseen)
         best, trials = self.screen(variants)
         if best is None:
             return None, LeverResult(
@@ -107,11 +114,11 @@ class Bench:
         )
 
     def better_of(self, *levers: str) -> str | None:
-        """The lever with the best development score among those that were found; ties go to the first."""
-        scored = [(lever, mean_score(self.dev_arms[lever])) for lever in levers if lever in self.dev_arms]
-        return max((pair for pair in scored if pair[1] is not None), key=lambda pair: pair[1] or 0.0, default=(None,))[
-            0
-        ]
+        """The lever with the best development score among those that were found; ties go to the first, and so does
+        everything where there are no development rows."""
+        means = {lever: mean_score(self.dev_arms[lever]) for lever in levers if lever in self.dev_arms}
+        scored = {lever: mean for lever, mean in means.items() if mean is not None or not self.dev}
+        return max(scored, key=lambda lever: scored[lever] or 0.0, default=None)
 
     def dev_score(self, candidate: Candidate, label: str) -> tuple[float, float] | None:
         """Mean and standard error on the whole development split; None when nothing could be scored."""

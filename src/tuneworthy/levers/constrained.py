@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tuneworthy.answering import Answerer
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
-from tuneworthy.records import Candidate, Constraint, LeverResult
+from tuneworthy.records import Candidate, Constraint, LeverResult, Request
 from tuneworthy.usecase import Output
 
 
@@ -30,8 +29,7 @@ class ConstrainedLever:
         variants, problems = {}, []
         for label, constraint in constraints(bench.usecase.output).items():
             candidate = start.model_copy(update={"lever": self.name, "constraint": constraint})
-            request = Answerer(candidate, bench.sources).request(bench.dev[0].input, ())
-            problem = bench.sources.model.constraint_problem(request)
+            problem = bench.sources.model.constraint_problem(Request(messages=(), constraint=constraint))
             if problem:
                 problems.append(f"{label}: {problem}")
             else:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuneworthy.content import digest
+from tuneworthy.errors import ModelError
 from tuneworthy.measure.answers import AnswerStore
 from tuneworthy.measure.statistics import newcombe_paired
 from tuneworthy.records import Answer, Decoding, Interval, Message, Record, Request
@@ -29,18 +30,29 @@ _PLACES = str.split("""
 
 
 class Retention(Record):
-    """Tuned against base on the probe."""
+    """What training did to abilities that the task does not ask for: trained against base on the probe."""
 
-    items: int
-    base: float
+    interval: Interval
+    """of the difference in score, trained minus base; its lower limit at one-sided 95 % (level 0.9)"""
+    n: int
+    base: float | None = None
     """share of items that the base answers rightly"""
-    tuned: float
-    difference: Interval
-    """tuned minus base, paired"""
+    tuned: float | None = None
+    margin: float | None = None
+    """largest loss that is accepted; None = told, not demanded"""
+
+    @property
+    def failing(self) -> bool:
+        """A loss of `margin` or more is not excluded."""
+        return self.margin is not None and self.interval.low < -self.margin
 
 
 def probe(model: Model, store: Path) -> tuple[bool, ...]:
-    """Right or wrong for every item; answers are kept like all others."""
+    """Right or wrong for every item; answers are kept like all others.
+
+    Raises:
+        ModelError: an item could not be asked: that is no wrong answer.
+    """
     items = _items()
     kept = AnswerStore(store, digest(["retention", model.digest]))
     open_items = [item for item in items if kept.get({"ask": item[0]}) is None]
@@ -49,24 +61,21 @@ def probe(model: Model, store: Path) -> tuple[bool, ...]:
         for ask, _ in open_items
     ]
     for (ask, _), completion in zip(open_items, model.complete(requests) if requests else [], strict=True):
+        if completion.error is not None:
+            raise ModelError(f"the probe of other abilities could not be asked: {completion.detail}")
         kept.keep({"ask": ask}, Answer(**completion.model_dump()))
     answers = [kept.get({"ask": ask}) for ask, _ in items]
     return tuple(answer is not None and right in answer.text for answer, (_, right) in zip(answers, items, strict=True))
 
 
-def retention(base: Sequence[bool], tuned: Sequence[bool]) -> Retention:
-    """The paired difference with Newcombe's interval."""
+def compare(base: Sequence[bool], tuned: Sequence[bool]) -> Retention:
+    """The paired difference over the items of the probe, with Newcombe's interval."""
     pairs = list(zip(tuned, base, strict=True))
-    both, gained, lost, neither = (
-        pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))
-    )
+    kinds = ((True, True), (True, False), (False, True), (False, False))
+    both, gained, lost, neither = (pairs.count(kind) for kind in kinds)
     n = len(pairs)
-    return Retention(
-        items=n,
-        base=sum(base) / n,
-        tuned=sum(tuned) / n,
-        difference=newcombe_paired(both, gained, lost, neither),
-    )
+    interval = newcombe_paired(both, gained, lost, neither, level=0.9)
+    return Retention(interval=interval, n=n, base=sum(base) / n, tuned=sum(tuned) / n)
 
 
 def _items() -> list[tuple[str, str]]:

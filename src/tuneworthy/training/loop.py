@@ -80,7 +80,7 @@ def train(
         StorageError: the disk is full or read-only.
     """
     _check_stop(base, encoded)
-    identity = _identity(base, recipe, encoded)
+    identity = identify(base, recipe, encoded)
     done = delivered(out, identity, share)
     if done is not None:
         return done
@@ -318,7 +318,8 @@ def _check_stop(base: Base, encoded: Encoded) -> None:
         )
 
 
-def _identity(base: Base, recipe: Recipe, encoded: Encoded) -> Identity:
+def identify(base: Base, recipe: Recipe, encoded: Encoded) -> Identity:
+    """What this training is a training of; its digest names the folder."""
     import peft
     import transformers
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tuneworthy.content import folder_digest, write_whole
 from tuneworthy.errors import ModelError, TrainingError, UnsafeModel
+from tuneworthy.models.local.files import silent_transformers
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
 from tuneworthy.training.recipe import Recipe
 
@@ -96,20 +97,6 @@ def open_base(
         digest=folder_digest(folder),
         revision=revision,
     )
-
-
-@contextmanager
-def silent_transformers() -> Iterator[None]:
-    """No progress bars of transformers while loading and saving; only the command line writes to the terminal."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 @contextmanager

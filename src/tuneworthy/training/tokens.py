@@ -28,8 +28,13 @@ class TrainingRow(Record):
     """A conversation to learn from; every assistant turn is an expected output."""
 
     name: str
-    """what errors call it: the example's name, or file and line"""
     messages: tuple[Message, ...]
+    where: str = ""
+    """what errors call it: file and line; empty = its name"""
+
+    @property
+    def called(self) -> str:
+        return self.where or self.name
 
 
 class LossReport(Record):
@@ -149,15 +154,15 @@ class _Encoder:
         try:
             full, spans = self._spans(row.messages)
         except (_RowError, ModelError) as problem:
-            self.problems.append(f"{row.name}: {problem}")
+            self.problems.append(f"{row.called}: {problem}")
             return None
         carries_loss = [False] * len(full)
         for start, end in spans:
             carries_loss[start:end] = [True] * (end - start)
         if len(full) > self.max_length:
             cut = sum(carries_loss[self.max_length :])
-            self.too_long[row.name] = (
-                f"{row.name}: {len(full)} tokens, limit {self.max_length}; a cut would remove {cut} tokens of the"
+            self.too_long[row.called] = (
+                f"{row.called}: {len(full)} tokens, limit {self.max_length}; a cut would remove {cut} tokens of the"
                 f" expected output and {len(full) - self.max_length - cut} of the prompt"
             )
             return None
@@ -246,7 +251,7 @@ def _check_roles(tokenizer: Any, rows: Sequence[TrainingRow]) -> None:
                 f"the chat template of the base model drops messages of role {role!r}",
                 why="the model would be trained without what those messages say",
                 next="put the text into a user message, or use a base model whose template knows this role",
-                where=row.name,
+                where=row.called,
             )
 
 

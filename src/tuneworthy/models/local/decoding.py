@@ -80,7 +80,7 @@ def label_logprobs(
     logits_LTV = last_V.expand(len(endings), 1, -1)
     if longest > 1:
         cache.batch_repeat_interleave(len(endings))
-        out = asked.network(input_ids=ids_LT[:, :-1], past_key_values=cache, use_cache=True)
+        out = asked.network(input_ids=ids_LT[:, :-1], cache=cache, use_cache=True)
         logits_LTV = torch.cat([logits_LTV, out.logits], dim=1)
     logprobs_LT = logits_LTV.float().log_softmax(-1).gather(-1, ids_LT.unsqueeze(-1)).squeeze(-1)
     return [float(logprobs_LT[number, : len(ids)].sum()) for number, ids in enumerate(endings)]
@@ -150,11 +150,11 @@ def _generate(asked: Asked, batch: list[_Row], prefix: Any, shared: int) -> None
             input_ids=ids_BT,
             attention_mask=mask_BT,
             position_ids=positions_BT,
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        cache = out.past_key_values
+        cache = out.cache
         chosen = _choose(asked, active, out.logits[:, -1].float())
         for row, token in zip(active, chosen, strict=True):
             _take(asked, row, token)
@@ -235,18 +235,18 @@ def _shared_beginning(prompts: Sequence[Sequence[int]]) -> int:
 
 
 def _prefix_cache(asked: Asked, ids: Sequence[int]) -> Any:
-    return _read(asked, ids, None).past_key_values
+    return _read(asked, ids, None).cache
 
 
 def _read_prompt(asked: Asked, ids: Sequence[int], prefix: Any, shared: int) -> tuple[Any, torch.Tensor]:
     """(cache of one whole prompt, logits after its last token, shape (V,))."""
     out = _read(asked, ids, _expanded(prefix, 1))
-    return out.past_key_values, out.logits[0, -1]
+    return out.cache, out.logits[0, -1]
 
 
 def _read(asked: Asked, ids: Sequence[int], cache: Any) -> Any:
     input_ids = torch.tensor([list(ids)], device=asked.network.device)
-    return asked.network(input_ids=input_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return asked.network(input_ids=input_ids, cache=cache, use_cache=True, logits_to_keep=1)
 
 
 def _expanded(prefix: Any, rows: int) -> Any:

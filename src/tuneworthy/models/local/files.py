@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,20 @@ def weights_bytes(choice: ModelChoice, folder: Path) -> int:
     path = resolve(choice, folder)
     checked(path, choice)
     return sum(file.stat().st_size for file in weight_files(path))
+
+
+@contextmanager
+def silent_transformers() -> Iterator[None]:
+    """No progress bars of transformers while loading and saving; only the command line writes to the terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _require_weights(path: Path, choice: ModelChoice) -> None:

@@ -25,25 +25,37 @@ KEPT_ADAPTERS = 4
 
 def load(choice: ModelChoice, folder: Path, device: str) -> LocalModel:
     """Load a checked folder. Raises ModelError where transformers cannot."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     files.checked(folder, choice)
     where = _device(device)
-    precision = _precision(choice.precision, where)
-    try:
+    with _explained(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return LocalModel(_Weights(folder, _network(folder, choice, where), tokenizer, choice))
+
+
+def _network(folder: Path, choice: ModelChoice, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    with _explained(folder), files.silent_transformers():
         network = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=not choice.allow_pickle,
             trust_remote_code=choice.trust_remote_code,
-            dtype=precision,
+            dtype=_precision(choice.precision, device),
         )
+    return network.to(device).eval()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
             f"the base model cannot be loaded: {str(error).splitlines()[0][:300]}", where=str(folder)
         ) from error
-    return LocalModel(_Weights(folder, network.to(where).eval(), tokenizer, choice.base, str(precision)))
 
 
 @dataclass
@@ -53,8 +65,7 @@ class _Weights:
     folder: Path
     network: Any
     tokenizer: Any
-    name: str
-    precision: str
+    choice: ModelChoice
     peft: Any = None
     adapters: list[str] = field(default_factory=list)
     """names of the loaded adapters, the latest used last"""
@@ -65,7 +76,7 @@ class _Weights:
         """Names weights, tokenizer, template and precision."""
         names = [n for n in files.DECIDING if (self.folder / n).is_file()]
         names += [path.name for path in files.weight_files(self.folder)]
-        return digest([[name, file_digest(self.folder / name)] for name in sorted(names)] + [self.precision])
+        return digest([[name, file_digest(self.folder / name)] for name in sorted(names)] + [str(self.network.dtype)])
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -127,11 +138,12 @@ class LocalModel:
 
     def __init__(self, weights: _Weights, adapter: _Adapter | None = None) -> None:
         self._weights, self._adapter = weights, adapter
-        self.name = weights.name if adapter is None else f"{weights.name} + adapter {adapter.name[:8]}"
+        self.name = weights.choice.base + (f" + adapter {adapter.name[:8]}" if adapter else "")
         parts = [weights.digest] if adapter is None else [weights.digest, adapter.name, adapter.scale]
         self.digest = weights.digest if adapter is None else digest(parts)
         self.context: int | None = getattr(weights.network.config, "max_position_embeddings", None)
         self.tokenizer, self.folder = weights.tokenizer, weights.folder
+        self.device: str = weights.network.device.type
 
     @property
     def network(self) -> Any:
@@ -149,6 +161,15 @@ class LocalModel:
             raise ModelError(f"the adapter lacks {missing[0]}", next="train it again", where=str(path))
         name = digest([file_digest(path / n) for n in ("adapter_config.json", "adapter_model.safetensors")])[:32]
         return LocalModel(self._weights, _Adapter(name, path, scale))
+
+    def with_weights(self, path: Path) -> LocalModel:
+        """The fully tuned model in a folder; tokenizer and chat template stay those of the base.
+
+        Raises:
+            ModelError: the folder cannot be loaded.
+        """
+        choice = self._weights.choice
+        return LocalModel(_Weights(path, _network(path, choice, self.device), self.tokenizer, choice))
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the rendered prompt."""

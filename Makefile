@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`. Both work offline after the install.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE ?= examples/ticket-triage
+# Nothing is fetched from a model hub behind your back.
+export HF_HUB_OFFLINE := 1
+
+.PHONY: run test test-slow lint bench docs clean
+
+run: $(VENV)/installed  ## the main job on the shipped example with the shipped model
+	$(BIN)/tuneworthy check $(EXAMPLE) || true
+	$(BIN)/tuneworthy suite lock $(EXAMPLE)
+	$(BIN)/tuneworthy run $(EXAMPLE) || [ $$? -ge 3 ]  # 3 and 4 are verdicts too
+
+test: $(VENV)/installed lint  ## everything but the slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed  ## minutes of work, and a real browser
+	$(BIN)/python -m pytest -m slow --timeout=1800
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed  ## measured ratios; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run
+
+docs: $(VENV)/installed  ## the generated pages of docs/reference
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,263 @@
+"""The whole method on one screen: what each verb does.
+
+    use case → data → suite, locked → levers without training → bar met? → levers that train → verdict
+
+Everything below is called by the command line and by nothing else; it prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tuneworthy import readiness, runs
+from tuneworthy.answering import Sources
+from tuneworthy.data import near, read
+from tuneworthy.data.read import Reading
+from tuneworthy.errors import GateRefused, SuiteChanged, TuneworthyError
+from tuneworthy.ground import Ground, prepare
+from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
+from tuneworthy.levers import tuned
+from tuneworthy.levers.bench import Bench
+from tuneworthy.models.open import open_model
+from tuneworthy.project import Project, open_project
+from tuneworthy.records import Comparison, Example, LeverResult
+from tuneworthy.report import html
+from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
+from tuneworthy.runs import GateResult, RunRecord
+from tuneworthy.suite import build
+from tuneworthy.suite import lock as locks
+from tuneworthy.suite.status import SuiteStatus, status
+from tuneworthy.verdict import decide
+
+
+def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRecord:
+    """Climb the ladder and end with the verdict: the main job.
+
+    Args:
+        everything: train even when a cheaper lever meets the bar.
+
+    Raises:
+        TuneworthyError: whatever a user has to act on; finished arms are kept.
+    """
+    started = datetime.now(UTC)
+    project = open_project(folder)
+    with project.busy("run"):
+        ground = prepare(project)
+        gates = readiness.check(ground)
+        ladder = climb_without_training(ground, gates, listener)
+        for lever in TRAINED:
+            ladder.try_levers([lever], closed=_why_not_train(ladder, gates, everything))
+            ladder.open_cases([lever])
+        verdict = decide(ladder.evidence(gates))
+        record = ladder.record(verdict, gates, started)
+        there = project.run(record.run_id)
+        runs.save(record, there / "verdict.json")
+        html.write(record, there / "report.html")
+    return record
+
+
+def climb_without_training(ground: Ground, gates: Sequence[GateResult], listener: Listener) -> Ladder:
+    """Find the levers that need no training on the development split, register the comparisons, open the cases."""
+    ground.keep()
+    ladder = Ladder(ground, open_bench(ground, readiness.refusal(gates)), listener)
+    ladder.try_levers(UNTRAINED)
+    ladder.register()
+    ladder.open_cases(UNTRAINED)
+    return ladder
+
+
+def _why_not_train(ladder: Ladder, gates: Sequence[GateResult], everything: bool) -> str:
+    """Why the next trained lever is not tried; empty when it is its turn."""
+    refusal = readiness.refusal(gates)
+    cheaper = None if everything else ladder.meets_the_bar()
+    return refusal or (f"{cheaper} meets the bar at lower cost" if cheaper else "")
+
+
+def open_bench(ground: Ground, may_not_train: str = "") -> Bench:
+    """The bench that levers work at: the base model and what else answers."""
+    usecase, project = ground.usecase, ground.project
+    wanted = usecase.output.kind == "label" or project.docs is not None
+    sources = Sources(
+        usecase=usecase,
+        folder=project.folder,
+        model=open_model(usecase, project.folder),
+        pool=ground.train,
+        data_version=ground.version,
+        embedder=open_minilm() if wanted and minilm_at_hand() else None,
+    )
+    return Bench(project, sources, ground.train, ground.dev, ground.yardstick, may_train=may_not_train)
+
+
+def check(folder: Path) -> tuple[GateResult, ...]:
+    """The five prerequisites. Nothing is written."""
+    return readiness.check(prepare(open_project(folder), strict=False))
+
+
+def import_data(file: Path, folder: Path, *, mapping: Mapping[str, str] | None, skip_bad: bool) -> Reading:
+    """Read examples in the format they have and write data/examples.jsonl."""
+    project = open_project(folder)
+    with project.busy("data import"):
+        return read.import_file(file, project, mapping=mapping or None, skip_bad=skip_bad)
+
+
+def build_suite(folder: Path, *, cases: int, source: Path | None) -> SuiteStatus:
+    """Write suite/cases.jsonl: drawn from the examples, or taken from a file.
+
+    Raises:
+        SuiteChanged: the suite is locked.
+    """
+    project = open_project(folder)
+    usecase = project.usecase
+    with project.busy("suite build"):
+        if project.lock_file.exists():
+            raise SuiteChanged(
+                "the suite is locked",
+                why="new cases would make another suite under the old lock",
+                next="remove suite/suite.lock first if that is what you want; old results stay with the old lock",
+                where=str(project.lock_file),
+            )
+        if source is not None:
+            chosen = read.read_cases(source, usecase)
+        else:
+            examples = _examples(project)
+            chosen = build.draw(examples, near.clusters(examples), n=cases, seed=usecase.seed)
+        build.write_cases(project.cases_file, chosen)
+    return status(project, usecase, chosen, None, "not locked yet")
+
+
+def lock_suite(folder: Path, *, again: bool) -> SuiteStatus:
+    """Freeze cases, scorers, bar and decoding."""
+    project = open_project(folder)
+    with project.busy("suite lock"):
+        cases = read.read_cases(project.cases_file, project.usecase)
+        found = locks.lock(project, project.usecase, cases, again=again)
+    return status(project, project.usecase, cases, found)
+
+
+def suite_status(folder: Path) -> SuiteStatus:
+    """What the suite can detect, and how often it was opened."""
+    ground = prepare(open_project(folder), strict=False)
+    return status(ground.project, ground.usecase, ground.cases, ground.lock, ground.suite_problem)
+
+
+def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> list[LeverResult]:
+    """Measure untrained levers on the development split: no locked case is opened.
+
+    Raises:
+        TuneworthyError: the lever trains, or is not known.
+    """
+    wanted = list(levers or UNTRAINED)
+    odd = [name for name in wanted if name not in UNTRAINED]
+    if odd:
+        raise TuneworthyError(
+            f"{odd[0]!r} is not a lever that `eval` measures; known: {', '.join(UNTRAINED)}",
+            next=f"run: tuneworthy train --lever {odd[0]}" if odd[0] in TRAINED else "correct the name",
+        )
+    project = open_project(folder)
+    with project.busy("eval"):
+        ground = prepare(project)
+        ground.keep()
+        ladder = Ladder(ground, open_bench(ground), listener)
+        first = [name for name in UNTRAINED if name in wanted or name in _built_on(wanted)]
+        ladder.try_levers(first)
+    return [ladder.results[name] for name in wanted]
+
+
+def train(folder: Path, lever: str, listener: Listener) -> LeverResult:
+    """Train one lever, after the baselines were measured. The locked cases are not opened for it: `run` does that.
+
+    Raises:
+        GateRefused: a prerequisite is missing, the suite is not locked, or it was changed.
+    """
+    _require_trained_lever(lever)
+    project = open_project(folder)
+    with project.busy("train"):
+        ground = prepare(project)
+        gates = readiness.check(ground)
+        refusal = readiness.refusal(gates)
+        if refusal:
+            raise GateRefused(
+                f"training is refused: {refusal}",
+                why="without its prerequisites nobody could tell whether training helped",
+                next="run: tuneworthy check",
+                where=str(project.folder),
+            )
+        ladder = climb_without_training(ground, gates, listener)
+        ladder.try_levers(["lora", lever] if lever == "full" else [lever])
+    return ladder.results[lever]
+
+
+def loss_mask(folder: Path, lever: str, listener: Listener, rows: int = 3) -> tuple[str, list[list[tuple[str, bool]]]]:
+    """Which tokens would carry loss: the report, and some rows as (token text, carries loss)."""
+    _require_trained_lever(lever)
+    project = open_project(folder)
+    with project.busy("train"):
+        ground = prepare(project)
+        ladder = Ladder(ground, open_bench(ground), listener)
+        ladder.try_levers(["prompt", "rag"] if lever == "rag_lora" else ["prompt"])
+        return tuned.loss_mask(ladder.bench, lever, rows)
+
+
+def compare(folder: Path, reference: str, candidate: str) -> Comparison:
+    """Two arms of the last run, case by case. A contrast that was not registered is exploratory.
+
+    Raises:
+        SuiteChanged: the suite is not the one that the run measured.
+    """
+    project = open_project(folder)
+    record = _last_run(project)
+    ground = prepare(project, strict=False)
+    if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):
+        raise SuiteChanged(
+            "the last run measured another suite", next="run: tuneworthy run", where=str(project.lock_file)
+        )
+    return record.compare(
+        reference,
+        candidate,
+        binary=ground.yardstick.primary.binary,
+        alpha=ground.usecase.bar.alpha,
+        seed=ground.usecase.seed,
+        clusters={case.id: case.cluster for case in ground.cases if case.cluster},
+    )
+
+
+def report(folder: Path, out: Path | None) -> Path:
+    """Write the last run as one self-contained HTML file."""
+    project = open_project(folder)
+    record = _last_run(project)
+    path = out or project.run(record.run_id) / "report.html"
+    html.write(record, path)
+    return path
+
+
+def _examples(project: Project) -> Sequence[Example]:
+    path = project.examples_file
+    if path is None:
+        raise TuneworthyError(
+            "there are no examples to draw cases from",
+            next="run: tuneworthy data import FILE; or write cases: tuneworthy suite build --from FILE",
+            where=str(project.folder / "data"),
+        )
+    reading = read.read_examples(path, project.usecase)
+    reading.require_whole()
+    return reading.examples
+
+
+def _built_on(wanted: Sequence[str]) -> set[str]:
+    """Levers that others build on."""
+    needs = {"few_shot": ["prompt"], "constrained": ["prompt", "few_shot"], "rag": ["prompt"]}
+    return {other for name in wanted for other in needs.get(name, [])}
+
+
+def _require_trained_lever(lever: str) -> None:
+    if lever not in TRAINED:
+        raise TuneworthyError(f"{lever!r} does not train; known: {', '.join(TRAINED)}", next="correct --lever")
+
+
+def _last_run(project: Project) -> RunRecord:
+    last = project.latest_run()
+    if last is None:
+        raise TuneworthyError("there is no run yet", next="run: tuneworthy run", where=str(project.runs))
+    return runs.load(last / "verdict.json")

@@ -1,0 +1,345 @@
+"""The levers that change weights: LoRA, LoRA on retrieved passages, and full fine-tuning. One recipe serves all three.
+
+    rows in the winning prompt → rates screened on a share of the steps → finalist and other seeds → scale → candidate
+
+Everything is decided on the development split; the base model answers through the same `answer()` as every other arm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tuneworthy.answering import Answerer
+from tuneworthy.content import digest
+from tuneworthy.levers.bench import Bench, not_applicable, not_tried
+from tuneworthy.measure import retention
+from tuneworthy.records import AdapterRef, Candidate, Example, LeverResult, Message, Passage, TunedRef
+from tuneworthy.rendering import render_expected
+from tuneworthy.seams import Tunable
+
+if TYPE_CHECKING:
+    from tuneworthy.training.delivery import Trained
+    from tuneworthy.training.loop import Progress
+    from tuneworthy.training.network import Base
+    from tuneworthy.training.recipe import Recipe, Suggestion
+    from tuneworthy.training.tokens import Encoded, TrainingRow
+
+Method = Literal["lora", "full"]
+
+SCREENED = 0.3
+"""share of the steps for which each learning rate is tried; the winner goes on from there"""
+SCALES = (1.0, 0.9, 0.75, 0.5)
+"""of an adapter; below 1 it forgets less (science page, S3)"""
+FULL_EXAMPLES = 10_000
+"""examples below which full fine-tuning is not tried: it takes 10,000 to 100,000"""
+WITHOUT_GOLD = 5
+"""one row in so many is taught without the passage that holds its answer (RAFT, arXiv 2403.10131)"""
+
+
+class LoraLever:
+    """LoRA on the winning prompt."""
+
+    name = "lora"
+    trains = True
+
+    def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
+        """The adapter that does best on the development split."""
+        return _propose(bench, self.name, on="prompt", method="lora")
+
+
+class RagLoraLever:
+    """LoRA with retrieved passages in the prompt."""
+
+    name = "rag_lora"
+    trains = True
+
+    def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
+        """The adapter that does best on the development split."""
+        if bench.project.docs is None:
+            return not_applicable(self.name, 'the use case needs no documents (change.knowledge = "none")')
+        return _propose(bench, self.name, on="rag", method="lora")
+
+
+class FullLever:
+    """All weights: the exception, after LoRA was measured and fell short."""
+
+    name = "full"
+    trains = True
+
+    def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
+        """The tuned model that does best on the development split."""
+        if "lora" not in bench.found:
+            return not_tried(self.name, "LoRA comes first, and it was not measured")
+        if len(bench.train) < FULL_EXAMPLES:
+            return not_tried(
+                self.name, f"{len(bench.train):,} examples to learn from; full fine-tuning takes {FULL_EXAMPLES:,}"
+            )
+        return _propose(bench, self.name, on="prompt", method="full")
+
+
+def loss_mask(bench: Bench, lever: str, rows: int) -> tuple[str, list[list[tuple[str, bool]]]]:
+    """What training would learn from: the report, and for some rows (token text, carries loss) from the very tensors
+    that reach the loss.
+
+    Raises:
+        TrainingError: a row cannot be trained on.
+        ModelError: the base model's weights are not here.
+    """
+    from tuneworthy.training.tokens import show_mask
+
+    start = bench.found["rag" if lever == "rag_lora" else "prompt"]
+    tuning = _Tuning(bench, lever, start, "full" if lever == "full" else "lora")
+    chosen = tuning.encoded.rows[:rows]
+    return str(tuning.encoded.report), [show_mask(tuning.base.tokenizer, row) for row in chosen]
+
+
+def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Candidate | None, LeverResult]:
+    start = bench.found.get(on)
+    if start is None:
+        return not_tried(lever, f"{on} could not be measured, and training builds on it")
+    if not isinstance(bench.sources.model, Tunable):
+        return not_tried(lever, "the weights of the base model are not here")
+    if not bench.train:
+        return not_applicable(lever, "there are no examples to learn from")
+    return _Tuning(bench, lever, start, method).propose()
+
+
+@dataclass
+class _Tuning:
+    """One lever at work."""
+
+    bench: Bench
+    lever: str
+    start: Candidate
+    """what is trained: its prompt, passages and decoding stay as they are"""
+    method: Method
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    """of training and scoring, over all sessions"""
+
+    def propose(self) -> tuple[Candidate | None, LeverResult]:
+        """Screen, train, weaken, adopt."""
+        self.bench.tell(f"{self.lever}: {self.encoded.report}", 0, 1)
+        rate, why_not = self._screened()
+        if rate is None:
+            return None, LeverResult(lever=self.lever, state="not_tried", reason=why_not, trials=tuple(self.trials))
+        seeds = range(self.bench.usecase.seed, self.bench.usecase.seed + self.bench.usecase.budget.seeds)
+        trained = [self._train(rate, seed, label=f"{self.lever}, seed {seed}") for seed in seeds]
+        first = trained[0]
+        if first.chosen.dev is None:
+            reason = f"the finalist has no development score: it {first.stopped}"
+            return None, LeverResult(lever=self.lever, state="failed", reason=reason, trials=tuple(self.trials))
+        scale = self._scale(first)
+        candidates = [self._candidate(Path(t.folder), t.weights, scale) for t in trained]
+        self.bench.other_seeds[self.lever] = tuple(candidates[1:])
+        return self.bench.adopt(
+            self.lever,
+            candidates[0],
+            self.trials,
+            reason=f"rate {rate:g}, {first.chosen.epoch:.1f} epochs, scale {scale:g}, {len(trained)} seeds",
+            seconds=sum(t.seconds for t in trained),
+            trained_tokens=float(first.trained_tokens),
+            tokens_per_second=first.tokens / max(first.seconds, 1e-9),
+            peak_memory_gb=max(t.peak_memory_bytes for t in trained) / 1e9,
+        )
+
+    # --- what is trained on ---
+
+    @cached_property
+    def base(self) -> Base:
+        """A second copy of the base model: one learns while the other answers."""
+        from tuneworthy.training.network import open_base
+
+        model, choice = self._model, self.bench.usecase.model
+        return open_base(
+            model.folder,
+            name=choice.base if choice.revision else str(model.folder),
+            revision=choice.revision,
+            precision="bf16" if self._bf16 and self.method == "lora" else "fp32",
+            device=model.device,
+        )
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        from tuneworthy.training.tokens import encode
+
+        longest = self._model.context or max(map(len, map(str, self.bench.train)))
+        return encode(self.base.tokenizer, list(self._rows()), longest, stop_ids=self.base.stop_ids)
+
+    @cached_property
+    def suggestion(self) -> Suggestion:
+        from tuneworthy.training.recipe import recipe_for
+
+        return recipe_for(
+            len(self.encoded.rows),
+            self.encoded.report.trained_tokens,
+            self.base.parameters,
+            method=self.method,
+            max_length=self._model.context or self.encoded.report.longest,
+            precision="bf16" if self._bf16 else "fp32",
+            seed=self.bench.usecase.seed,
+        )
+
+    @property
+    def _model(self) -> Tunable:
+        model = self.bench.sources.model
+        assert isinstance(model, Tunable)  # `_propose` looked
+        return model
+
+    @property
+    def _bf16(self) -> bool:
+        return self._model.device == "cuda"
+
+    def _rows(self) -> Iterator[TrainingRow]:
+        from tuneworthy.training.tokens import TrainingRow
+
+        answerer = Answerer(self.start, self.bench.sources)
+        for example in self.bench.train:
+            passages = _taught(answerer.passages(example.input), example)
+            asked = answerer.messages(example.input, passages, exclude=example.name)
+            told = Message(role="assistant", content=render_expected(self.bench.usecase.output, example.expected))
+            origin = example.provenance
+            yield TrainingRow(
+                name=example.name,
+                messages=(*asked, told),
+                where=f"{origin.source}:{origin.line}" if origin.line else example.name,
+            )
+
+    # --- the steps ---
+
+    def _screened(self) -> tuple[float | None, str]:
+        """The best learning rate, and why there is none. Equal development scores go to the lower training loss."""
+        scores: dict[float, tuple[float, float]] = {}
+        rates = self.suggestion.learning_rates
+        for number, rate in enumerate(rates):
+            done = self._screen(rate, scores)
+            hours = self._hours(done, len(rates)) if number == 0 else 0.0
+            if hours > self.bench.usecase.budget.training_hours:
+                return None, (
+                    f"it would take about {hours:.1f} hours here, measured on the first {SCREENED:.0%} of the steps; "
+                    f"budget.training_hours is {self.bench.usecase.budget.training_hours:g}"
+                )
+        if scores and (step := _beyond(rates, max(scores, key=lambda rate: scores[rate]))) is not None:
+            self._screen(step, scores)
+        if not scores:
+            return None, "no learning rate gave a development score"
+        return max(scores, key=lambda rate: scores[rate]), ""
+
+    def _screen(self, rate: float, scores: dict[float, tuple[float, float]]) -> Trained:
+        seed = self.bench.usecase.seed
+        done = self._train(rate, seed, label=f"{self.lever}, trying rate {rate:g}", share=SCREENED)
+        last = done.history[-1]
+        if last.dev is not None and done.stopped != "diverged":
+            scores[rate] = (last.dev, -(last.loss or 0.0))
+        return done
+
+    def _hours(self, first: Trained, rates: int) -> float:
+        """Hours of all trainings of this lever, from the measured steps and scorings of the first one."""
+        whole = first.seconds / SCREENED
+        return whole * (SCREENED * rates + 1 - SCREENED + self.bench.usecase.budget.seeds - 1) / 3600
+
+    def _train(self, rate: float, seed: int, *, label: str, share: float = 1.0) -> Trained:
+        from tuneworthy.training.checkpoints import checkpoint_folder
+        from tuneworthy.training.loop import identify, train
+        from tuneworthy.training.network import weights_digest
+
+        recipe = self.suggestion.recipe.model_copy(update={"learning_rate": rate, "seed": seed})
+        out = self.bench.project.adapters / identify(self.base, recipe, self.encoded).digest[:24]
+
+        def evaluate(step: int) -> tuple[float, float] | None:
+            folder = checkpoint_folder(out, step)
+            return self.bench.dev_score(self._candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
+
+        done = train(
+            self._base_for(recipe),
+            recipe,
+            self.encoded,
+            out,
+            evaluate=evaluate,
+            on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
+            share=share,
+        )
+        self.trials.append(
+            {
+                "rate": rate,
+                "seed": seed,
+                "share": share,
+                "step": done.chosen.step,
+                "stopped": done.stopped,
+                "loss": None if done.chosen.loss is None else round(done.chosen.loss, 4),
+                "score": None if done.chosen.dev is None else round(done.chosen.dev, 4),
+            }
+        )
+        return done
+
+    def _base_for(self, recipe: Recipe) -> Base:
+        """Full fine-tuning changes the base, so each training starts from a fresh one."""
+        if self.method == "full":
+            del self.base
+        return self.base
+
+    def _scale(self, trained: Trained) -> float:
+        """The scale of the adapter that keeps most of what the base can do, among those that lose less than half of
+        the smallest difference that matters against the best; ties go to the higher scale."""
+        store, asked = self.bench.project.answers, self._model
+        before = retention.probe(asked, store)
+        scales = SCALES if self.method == "lora" else (1.0,)
+        found: dict[float, tuple[float, retention.Retention]] = {}
+        for scale in scales:
+            candidate = self._candidate(Path(trained.folder), trained.weights, scale)
+            score = self.bench.dev_score(candidate, f"{self.lever}, scale {scale:g}")
+            after = retention.probe(self._tuned(candidate), store)
+            kept = retention.compare(before, after)
+            if score is not None:
+                found[scale] = (score[0], kept)
+                self.trials.append({"scale": scale, "score": round(score[0], 4), "other_abilities": kept.tuned})
+        floor = max(mean for mean, _ in found.values()) - self.bench.usecase.bar.smallest_difference / 2
+        good = [scale for scale, (mean, _) in found.items() if mean >= floor]
+        best = max(good, key=lambda scale: (found[scale][1].interval.value, scale))
+        self.bench.retentions[self.lever] = found[best][1]
+        return best
+
+    def _tuned(self, candidate: Candidate) -> Tunable:
+        folder = self.bench.sources.folder
+        if candidate.tuned is not None:
+            return self._model.with_weights(folder / candidate.tuned.path)
+        assert candidate.adapter is not None
+        return self._model.with_adapter(folder / candidate.adapter.path, candidate.adapter.scale)
+
+    def _candidate(self, folder: Path, weights: str, scale: float) -> Candidate:
+        path = str(folder.relative_to(self.bench.sources.folder))
+        ref: dict[str, Any] = (
+            {"adapter": AdapterRef(weights=weights, path=path, scale=scale)}
+            if self.method == "lora"
+            else {"tuned": TunedRef(weights=weights, path=path)}
+        )
+        return self.start.model_copy(update={"lever": self.lever, **ref})
+
+
+def _beyond(rates: Sequence[float], best: float) -> float | None:
+    """One step further when the best rate lies at the edge of what was tried."""
+    if best == min(rates):
+        return best / 2
+    return best * 2 if best == max(rates) else None
+
+
+def _taught(passages: Sequence[Passage], example: Example) -> list[Passage]:
+    """The passages that a row is taught with: as retrieved, or now and then without those that hold the answer."""
+    if int(digest([example.name, "gold"])[:8], 16) % WITHOUT_GOLD:
+        return list(passages)
+    answer = str(example.expected).casefold()
+    return [passage for passage in passages if answer not in passage.text.casefold()]
+
+
+def _told(label: str, progress: Progress) -> str:
+    score = f", score {progress.dev.mean:.2f}" if progress.dev else ""
+    left = math.ceil(progress.seconds_left)
+    return (
+        f"{label}: loss {progress.loss:.2f}{score}, {progress.tokens_per_second:,.0f} tokens/s, "
+        f"{left // 60}:{left % 60:02d} left"
+    )

@@ -1,0 +1,318 @@
+"""What a person sees: the live table of a run, and the results of each verb. With `--json`, standard output is for
+machines and people's text goes to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tuneworthy.data.read import Reading
+from tuneworthy.ladder import LADDER
+from tuneworthy.records import Comparison, Interval, LeverResult, Record
+from tuneworthy.report.wording import per_answer, percent, points, points_range, visible
+from tuneworthy.runs import ArmReport, GateResult, RunRecord
+from tuneworthy.suite.status import SuiteStatus
+
+MET, REFUSED, UNDECIDED = 0, 3, 4
+"""exit codes: the bar or gate is met; a gate refused or the bar is not met; undecided"""
+
+_STATES = {"measured": "green", "trying": "cyan", "failed": "red", "not_tried": "dim", "not_applicable": "dim"}
+_GATES = {"passed": ("✓", "green"), "failed": ("✗", "red"), "overridden": ("!", "yellow"), "not_measured": ("?", "dim")}
+_DECISIONS = {"tune": "bold green", "do_not_tune": "bold cyan", "undecided": "bold yellow"}
+
+
+# --- while it runs --------------------------------------------------------------------------------
+
+
+@contextmanager
+def live(*, as_json: bool = False) -> Iterator[Board]:
+    """The live table; on a file or pipe, one line for each change instead."""
+    console = _people(as_json)
+    board = Board(console)
+    if not console.is_terminal:
+        yield board
+        return
+    with Live(board, console=console, refresh_per_second=4, transient=False):
+        yield board
+        board.doing = ""
+
+
+class Board:
+    """The state of a run as a table; listens to the ladder."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.doing = console, ""
+        self.levers: dict[str, tuple[str, str]] = {}
+        self.arms: dict[str, tuple[ArmReport, Comparison | None]] = {}
+        self._began, self._told = time.monotonic(), 0.0
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Progress within one lever."""
+        self.doing = f"{what} {done}/{total}" if total > 1 else what
+        if not self.console.is_terminal and time.monotonic() - self._told > 15:
+            self._told = time.monotonic()
+            self._line(f"  … {self.doing}")
+
+    def lever(self, name: str, state: str, text: str) -> None:
+        """A lever changed its state."""
+        self.levers[name] = (state, text)
+        self._told = time.monotonic()
+        if state != "trying":
+            self._line(f"{name}: {_state(state)}{f': {text}' if text else ''}")
+
+    def arm(self, report: ArmReport, comparison: Comparison | None) -> None:
+        """An arm was measured on the locked cases."""
+        self.arms[report.name] = (report, comparison)
+        gain = f", {points(comparison.difference.value)} points" if comparison and comparison.difference else ""
+        self._line(f"{report.name}: {_score(report.interval)} on {report.n} locked cases{gain}")
+
+    def __rich__(self) -> Group:
+        seconds = int(time.monotonic() - self._began)
+        doing = Text(f"{seconds // 60}:{seconds % 60:02d}  {self.doing}" if self.doing else "", style="dim")
+        return Group(table([a for a, _ in self.arms.values()], dict(self._gains()), self.levers), doing)
+
+    def _gains(self) -> Iterator[tuple[str, Comparison]]:
+        for name, (_, comparison) in self.arms.items():
+            if comparison is not None:
+                yield name, comparison
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.console.print(visible(text), soft_wrap=True, markup=False)
+
+
+def table(arms: Sequence[ArmReport], gains: dict[str, Comparison], levers: dict[str, tuple[str, str]]) -> Table:
+    """Levers in the order of the ladder: score with interval, difference to the base, cost, state."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in (("lever", "left"), ("score", "right"), ("95 % interval", "right"), ("vs prompt", "right")):
+        grid.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for name in ("tokens in", "out", "s/answer"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("state", overflow="fold")
+    measured = {arm.name: arm for arm in arms}
+    for name in LADDER:
+        if name in measured:
+            _add(grid, measured[name], gains.get(name), levers.get(name, ("measured", "")))
+            for seed in (arm for arm in arms if arm.name.startswith(f"{name}/")):
+                _add(grid, seed, gains.get(seed.name), ("", ""))
+        elif name in levers:
+            state, text = levers[name]
+            grid.add_row(name, "–", "–", "–", "–", "–", "–", Text(_told(state, text), style=_STATES.get(state, "")))
+    return grid
+
+
+def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, str]) -> None:
+    interval = arm.interval
+    gained = f"{points(gain.difference.value)} ({points_range(gain.difference)})" if gain and gain.difference else "–"
+    unscored = f" {arm.unscored} unscored" if arm.unscored else ""
+    grid.add_row(
+        arm.name,
+        percent(interval.value) if interval else "no spread",
+        f"{100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else "–",
+        gained,
+        "–" if arm.tokens_in is None else f"{arm.tokens_in:,.0f}",
+        "–" if arm.tokens_out is None else f"{arm.tokens_out:,.0f}",
+        "–" if arm.seconds is None else per_answer(arm.seconds).removesuffix("s").strip(),
+        Text(visible(told[1]) + unscored, style="dim"),
+    )
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def verdict(record: RunRecord, folder: Path, *, as_json: bool) -> int:
+    """The table and the three sentences; the exit code says whether the bar is met."""
+    console = _people(as_json)
+    if not console.is_terminal:
+        gains = {c.candidate: c for c in reversed(record.comparisons) if c.reference == "prompt"}
+        console.print(table(record.arms, gains, {r.lever: (r.state, r.reason) for r in record.levers}))
+    found = record.verdict
+    console.print()
+    console.print(Text(found.decision.replace("_", " ").upper(), style=_DECISIONS[found.decision]))
+    for sentence in found.sentences:
+        console.print(Text(visible(sentence)))
+    _next(console, f"tuneworthy report {folder} --out report.html", "every case side by side")
+    if as_json:
+        _machine(record)
+    if found.decision == "undecided":
+        return UNDECIDED
+    return MET if found.bar_met else REFUSED
+
+
+def gates(results: Sequence[GateResult], folder: Path, *, as_json: bool) -> int:
+    """The five prerequisites; 3 when one failed."""
+    console = _people(as_json)
+    for gate in results:
+        mark, style = _GATES[gate.state]
+        console.print(Text(f"{mark} {gate.gate.replace('_', ' '):<11}", style=style), Text(visible(gate.found)))
+        for label, text in (("missing", gate.missing), ("next", gate.next), ("overridden", gate.override)):
+            if text:
+                console.print(Text(f"  {'':<11} {label}: {visible(text)}", style="" if label == "next" else style))
+    failed = [gate for gate in results if gate.state == "failed"]
+    console.print()
+    if failed:
+        names = ", ".join(gate.gate.replace("_", " ") for gate in failed)
+        console.print(
+            f"{len(failed)} of {len(results)} gates closed ({names}): the levers without training are measured"
+        )
+        console.print("all the same; training starts when every gate is open.")
+    _next(console, f"tuneworthy run {folder}", "climb the ladder")
+    if as_json:
+        _machine(results)
+    return REFUSED if failed else MET
+
+
+def imported(reading: Reading, folder: Path, *, as_json: bool) -> None:
+    """What an import did."""
+    console = _people(as_json)
+    console.print(f"Read {reading.source.name} as {reading.format}: {len(reading.examples):,} examples.")
+    for field, column in reading.mapping.items():
+        console.print(f"  {field} ← {visible(column)}", markup=False)
+    if reading.unused:
+        console.print(f"  not used: {visible(', '.join(reading.unused))}", markup=False)
+    if reading.rejects:
+        console.print(f"{len(reading.rejects):,} rows could not be used: data/rejects.jsonl says why.")
+    if reading.replaced:
+        console.print(f"What stood there before is kept as {reading.replaced.name}.")
+    _next(console, f"tuneworthy suite build {folder}", "draw the cases that decide")
+    if as_json:
+        _machine(
+            {
+                "format": reading.format,
+                "mapping": reading.mapping,
+                "examples": len(reading.examples),
+                "rejects": [{"where": p.where, "reason": p.reason} for p in reading.problems],
+                "unused": list(reading.unused),
+            }
+        )
+
+
+def suite(found: SuiteStatus, folder: Path, *, as_json: bool) -> None:
+    """A suite: cases, lock, and what can be seen with it."""
+    console = _people(as_json)
+    state = f"locked as {found.lock[:12]}" if found.lock else f"not locked ({found.problem or 'run: suite lock'})"
+    grouped = f" in {found.clusters} groups" if found.clusters < found.cases else ""
+    console.print(f"{found.cases} cases{grouped}, {state}; bar: {found.metric} ≥ {found.at_least:.2f}")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("true difference", "is seen with", "cases for 80 %"):
+        grid.add_column(name, justify="right")
+    for row in found.power:
+        grid.add_row(f"{100 * row.difference:.0f} points", f"{100 * row.power:.0f} %", f"{row.cases_for_80:,}")
+    console.print(grid)
+    console.print(f"The locked cases were looked at {found.openings} times.")
+    step = ("run", "climb the ladder") if found.lock else ("suite lock", "freeze it")
+    _next(console, f"tuneworthy {step[0]} {folder}", step[1])
+    if as_json:
+        _machine(found)
+
+
+def lever_results(results: Sequence[LeverResult], folder: Path, *, as_json: bool) -> None:
+    """Levers on the development split."""
+    console = _people(as_json)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in (("lever", "left"), ("development score", "right"), ("tried", "right"), ("", "left")):
+        grid.add_column(name, justify=side)  # type: ignore[arg-type]
+    for r in results:
+        score = percent(r.dev_score) if r.dev_score is not None else "–"
+        grid.add_row(r.lever, score, str(len(r.trials) or "–"), Text(_told(r.state, r.reason), style=_STATES[r.state]))
+    console.print(grid)
+    console.print("A development score is for choosing; the locked cases decide.")
+    _next(console, f"tuneworthy run {folder}", "compare on the locked cases")
+    if as_json:
+        _machine(results)
+
+
+def mask(report: str, rows: Sequence[Sequence[tuple[str, bool]]], *, as_json: bool) -> None:
+    """Which tokens carry loss: those that do are set off by colour and brackets."""
+    console = _people(as_json)
+    console.print(report)
+    for row in rows:
+        text = Text()
+        for token, trained in row:
+            shown = visible(token).replace("\n", "⏎\n")
+            text.append(f"⟦{shown}⟧" if trained else shown, style="bold green" if trained else "dim")
+        console.print()
+        console.print(text)
+    if as_json:
+        _machine({"report": report, "rows": [[{"token": t, "loss": flag} for t, flag in row] for row in rows]})
+
+
+def comparison(found: Comparison, *, as_json: bool, alpha: float = 0.05) -> int:
+    """Two arms; 0 when the candidate is better, 3 when it is not, 4 when that cannot be told."""
+    console = _people(as_json)
+    difference = found.difference
+    limits = f"{points(difference.value)} points ({points_range(difference)})" if difference else "no interval"
+    console.print(f"{found.candidate} against {found.reference}, n = {found.n}: {limits}")
+    p = found.p if found.p_adjusted is None else found.p_adjusted
+    console.print(f"{found.test}: p = {p:.4f}; {found.wins} cases better, {found.losses} worse")
+    if found.dropped:
+        console.print(f"{found.dropped} unscored cases left out; at worst {points(found.worst_case)} points")
+    if found.note:
+        console.print(found.note)
+    if not found.registered:
+        console.print("Exploratory: this contrast was not registered before the cases were opened.")
+    if as_json:
+        _machine(found)
+    if difference is not None and p < alpha:
+        return MET if difference.value > 0 else REFUSED
+    return UNDECIDED
+
+
+def report(path: Path, *, as_json: bool) -> None:
+    """Where the report lies."""
+    _people(as_json).print(f"Written: {path}", soft_wrap=True, markup=False)
+    if as_json:
+        _machine({"report": str(path)})
+
+
+def written(paths: Sequence[Path], *, next_step: str) -> None:
+    """Files of a new use case."""
+    console = _people(False)
+    for path in paths:
+        console.print(f"  {path}", soft_wrap=True, markup=False)
+    console.print(f"{len(paths)} files written.")
+    _next(console, next_step, "look at the prerequisites")
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _people(as_json: bool) -> Console:
+    return Console(stderr=as_json, highlight=False)
+
+
+def _next(console: Console, command: str, why: str) -> None:
+    console.print(Text(f"Next: {command}", style="bold"), Text(f"({why})", style="dim"), soft_wrap=True)
+
+
+def _machine(value: Record | Sequence[Record] | dict[str, Any]) -> None:
+    plain: Any = value
+    if isinstance(value, Record):
+        plain = value.model_dump(mode="json")
+    elif not isinstance(value, dict):
+        plain = [item.model_dump(mode="json") for item in value]
+    sys.stdout.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _score(interval: Interval | None) -> str:
+    if interval is None:
+        return "no spread"
+    return f"{percent(interval.value)} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+
+
+def _state(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _told(state: str, text: str) -> str:
+    return visible(text) if state == "measured" else f"{_state(state)}{f': {visible(text)}' if text else ''}"
