@@ -288,7 +288,10 @@ def written(paths: Sequence[Path], *, next_step: str) -> None:
 
 
 def _people(as_json: bool) -> Console:
-    return Console(stderr=as_json, highlight=False)
+    console = Console(stderr=as_json, highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or pipe has no width of its own; 80 columns would cut the table
+    return console
 
 
 def _next(console: Console, command: str, why: str) -> None:
