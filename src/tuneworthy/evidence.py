@@ -73,6 +73,8 @@ class Evidence(Record):
     identical: tuple[str, ...] = ()
     """trained arms that gave the same answers as the base model"""
     retention: Retention | None = None
+    unmeasured: tuple[str, ...] = ()
+    """what the run did not look at beside its levers, e.g. the sum in euros"""
     discordance: float | None = None
     """share of cases on which arms differ on the development split; plans where nothing was compared"""
 

@@ -53,6 +53,10 @@ DECIDING_LIBRARIES = (
 """Their versions can change a number, so every record names them."""
 
 
+NOT_LOOKED_AT = ("the sum in euros", "the licence duties of the base model")
+"""What a run does not measure; the verdict says so."""
+
+
 class Listener(Protocol):
     """Somebody who watches a run."""
 
@@ -184,6 +188,7 @@ class Ladder:
             unscored_problem=self._unscored_problem(),
             identical=tuple(name for name in TRAINED if name in self.arms and self._same_as_untrained(name)),
             retention=self.bench.retentions.get(best) if best else None,
+            unmeasured=NOT_LOOKED_AT,
             discordance=self._discordance(),
         )
 
@@ -257,8 +262,6 @@ class Ladder:
         for result in self.results.values():
             if result.state != "measured":
                 yield f"{result.lever}: {result.state.replace('_', ' ')}" + (f", {result.reason}" * bool(result.reason))
-        yield "the sum in euros: data work, GPU hours, running cost and break-even"
-        yield "the licence duties of the base model"
 
     def _unscored_problem(self) -> str:
         base = self.arms.get(BASE)

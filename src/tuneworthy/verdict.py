@@ -374,7 +374,7 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
         found += [] if spread else [f"spread of {trained.lever} over training seeds"]
         found += [] if facts.split else ["format and content of the gain"]
         found += [] if e.retention else ["what training did to other abilities"]
-    return tuple(found)
+    return (*found, *e.unmeasured)
 
 
 def _told(arm: ArmSummary) -> str:

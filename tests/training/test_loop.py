@@ -178,6 +178,11 @@ def test_scores_choose_the_checkpoint_and_patience_ends_training(base, encoded, 
     assert [point.dev for point in done.history] == [0.2, 0.7, 0.72, 0.71, 0.70]
 
 
+def test_a_perfect_score_ends_training_as_nothing_later_can_beat_it(base, encoded, tmp_path):
+    done = train(base, QUICK, encoded, tmp_path, evaluate=lambda step: (1.0 if step >= 4 else 0.25, 0.01))
+    assert (done.stopped, done.steps, done.chosen.step) == ("perfect", 4, 4)
+
+
 def test_progress_tells_loss_score_speed_and_time_left(base, encoded, tmp_path):
     told = []
     train(base, QUICK, encoded, tmp_path, evaluate=lambda step: (0.5, 0.1), on_progress=told.append)

@@ -28,6 +28,12 @@ def test_rates_to_screen_depend_on_the_size_of_the_base():
     assert full.recipe.dropout == 0
 
 
+def test_a_tiny_base_gets_more_epochs_and_steps():
+    recipe = recipe_for(300, 12_000, 1_300_000).recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.checkpoint_every) == (12, 8, 2)
+    assert recipe_for(5, 200, 1_300_000).recipe.batch_size == 5
+
+
 def test_rank_and_dropout():
     assert recipe_for(800, 32_000, 10**9).recipe.r == 16
     assert recipe_for(5_000, 2_500_000, 10**9).recipe.r == 32

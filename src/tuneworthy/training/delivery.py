@@ -18,8 +18,9 @@ from tuneworthy.training.network import Base, weights_digest
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import LossReport
 
-Stopped = Literal["finished", "share", "patience", "diverged", "learned"]
-"""all steps done · the asked share done · no better score for `patience` checkpoints · loss above twice the first ·
+Stopped = Literal["finished", "share", "patience", "perfect", "diverged", "learned"]
+"""all steps done · the asked share done · no better score for `patience` checkpoints · a development
+score of 1, which no later checkpoint can beat · loss above twice the first ·
 loss exactly 0, so nothing is left to learn"""
 
 

@@ -190,6 +190,8 @@ class _Run:
             return "diverged"
         if now.losses and now.losses[-1] == 0.0:
             return "learned"
+        if any(point.dev is not None and point.dev >= 1.0 for point in now.points):
+            return "perfect"
         if out_of_patience(now.points, self.recipe.patience):
             return "patience"
         if now.step >= self.steps:
