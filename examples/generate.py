@@ -20,10 +20,14 @@ Row = dict[str, Any]
 
 # --- ticket-triage: e-mail → strict JSON ----------------------------------------------------------
 
-SENDERS = """Aldis Brandvold, Mireille Okonjo, Tadeusz Fennimore, Solveig Pacheco, Bertil Quintana, Ilka Rasmussen,
+SENDERS = (
+    """Aldis Brandvold, Mireille Okonjo, Tadeusz Fennimore, Solveig Pacheco, Bertil Quintana, Ilka Rasmussen,
 Oona Thackeray, Casimir Delacroix, Yevgenia Holt, Lorcan Abernathy, Philippa Nakagawa, Anselm Virtanen, Dagny Moreau,
 Ottoline Kessler, Renzo Halvorsen, Saoirse Lindqvist, Barnaby Szabo, Ingeborg Castellano, Thaddeus Wren, Marisol Eder
-""".replace("\n", " ").strip().split(", ")
+""".replace("\n", " ")
+    .strip()
+    .split(", ")
+)
 
 GOODS = """kayak, awning, dehumidifier, tripod, cello stand, espresso grinder, standing desk, headlamp, sewing kit,
 paddle board, air purifier, bread maker, label maker, bird feeder, rain barrel, photo frame, desk fan, tool belt,
@@ -71,10 +75,28 @@ TICKETS = {
         "I ordered the wrong size of {good}",
     ],
 }
-OPENERS = ["Hello,", "Good morning,", "Dear team,", "Hi there,", "To whom it may concern,", "Greetings,", "Hello support,"]
-NUMBERS = ["The order is {n}.", "My order number: {n}.", "It concerns order {n}.", "(order {n})", "Order reference {n}."]
+OPENERS = [
+    "Hello,",
+    "Good morning,",
+    "Dear team,",
+    "Hi there,",
+    "To whom it may concern,",
+    "Greetings,",
+    "Hello support,",
+]
+NUMBERS = [
+    "The order is {n}.",
+    "My order number: {n}.",
+    "It concerns order {n}.",
+    "(order {n})",
+    "Order reference {n}.",
+]
 URGENT = [
-    "This is urgent.", "Please act today.", "I need an answer by tonight.", "It cannot wait.", "Please hurry, it is urgent.",
+    "This is urgent.",
+    "Please act today.",
+    "I need an answer by tonight.",
+    "It cannot wait.",
+    "Please hurry, it is urgent.",
 ]
 RELAXED = ["No rush.", "Whenever you have a moment.", "There is no hurry.", "Next week is fine.", "Take your time."]
 CLOSERS = ["Kind regards", "Best wishes", "Many thanks", "Yours", "Thank you", "Cheers"]
@@ -87,7 +109,11 @@ def tickets(count: int, seed: int) -> Iterator[Row]:
         number = str(draw.randrange(10_000, 99_999))
         urgent = draw.random() < 0.5
         body = draw.choice(TICKETS[category]).format(good=draw.choice(GOODS))
-        middle = [body[0].upper() + body[1:] + ".", draw.choice(NUMBERS).format(n=number), draw.choice(URGENT if urgent else RELAXED)]
+        middle = [
+            body[0].upper() + body[1:] + ".",
+            draw.choice(NUMBERS).format(n=number),
+            draw.choice(URGENT if urgent else RELAXED),
+        ]
         if draw.random() < 0.5:
             middle[1], middle[2] = middle[2], middle[1]
         if draw.random() < 0.3:
@@ -106,15 +132,27 @@ Bexley, Harrowgate, Cinderford""".replace("\n", " ").split(", ")
 RULES = {
     "notice period": ("The notice period of the {t} plan is {v} days.", "What is the notice period of the {t} plan?"),
     "monthly fee": ("The monthly fee of the {t} plan is {v} euros.", "What is the monthly fee of the {t} plan?"),
-    "data allowance": ("The data allowance of the {t} plan is {v} gigabytes.", "What is the data allowance of the {t} plan?"),
+    "data allowance": (
+        "The data allowance of the {t} plan is {v} gigabytes.",
+        "What is the data allowance of the {t} plan?",
+    ),
     "refund window": ("The refund window of the {t} plan is {v} days.", "What is the refund window of the {t} plan?"),
     "deposit": ("The deposit of the {t} plan is {v} euros.", "What is the deposit of the {t} plan?"),
     "guest limit": ("The guest limit of the {t} plan is {v} people.", "What is the guest limit of the {t} plan?"),
     "late charge": ("The late charge of the {t} plan is {v} euros.", "What is the late charge of the {t} plan?"),
-    "storage quota": ("The storage quota of the {t} plan is {v} gigabytes.", "What is the storage quota of the {t} plan?"),
-    "contract length": ("The contract length of the {t} plan is {v} months.", "What is the contract length of the {t} plan?"),
+    "storage quota": (
+        "The storage quota of the {t} plan is {v} gigabytes.",
+        "What is the storage quota of the {t} plan?",
+    ),
+    "contract length": (
+        "The contract length of the {t} plan is {v} months.",
+        "What is the contract length of the {t} plan?",
+    ),
     "callback time": ("The callback time of the {t} plan is {v} hours.", "What is the callback time of the {t} plan?"),
-    "coverage limit": ("The coverage limit of the {t} plan is {v} euros.", "What is the coverage limit of the {t} plan?"),
+    "coverage limit": (
+        "The coverage limit of the {t} plan is {v} euros.",
+        "What is the coverage limit of the {t} plan?",
+    ),
     "trial length": ("The trial length of the {t} plan is {v} days.", "What is the trial length of the {t} plan?"),
 }
 ASKED = ["{q}", "Please tell me: {q}", "A customer asks: {q}", "Quick question. {q}"]
@@ -141,21 +179,80 @@ def policies(seed: int) -> tuple[dict[str, str], list[Row]]:
 # --- plain-labels: a message → the team that looks after it ---------------------------------------
 
 TEAMS = {
-    "plumbing": ["a tap drips", "the drain is blocked", "the toilet will not flush", "water leaks under the sink", "the shower stays cold",
-                 "the cistern overflows", "the washbasin is clogged", "a pipe gurgles", "the boiler pressure is low"],
-    "electrics": ["a bulb is out", "the socket sparks", "the fuse keeps tripping", "the light switch is dead", "the doorbell does not ring",
-                  "the cooker has no power", "a cable hangs loose", "the corridor lights flicker", "the meter shows nothing"],
-    "keys": ["I lost my key", "the lock is stiff", "the front door will not lock", "my key card is blank", "I am locked out",
-             "a key broke in the lock", "the mailbox key is missing", "we need a spare key", "the padlock is stuck"],
-    "waste": ["the bins are overflowing", "nobody emptied the bins", "there is rubbish in the yard", "the recycling was not collected",
-              "the compost smells", "old furniture lies by the bins", "the skip is full", "rubbish bags block the stairs", "glass lies by the recycling"],
-    "noise": ["the neighbours play loud music", "there is drilling at midnight", "a dog barks all night", "the party upstairs is too loud",
-              "someone hammers on Sundays", "the fan on the roof hums loudly", "loud voices in the hall keep us awake", "the pump hums at night",
-              "an alarm beeps without end"],
+    "plumbing": [
+        "a tap drips",
+        "the drain is blocked",
+        "the toilet will not flush",
+        "water leaks under the sink",
+        "the shower stays cold",
+        "the cistern overflows",
+        "the washbasin is clogged",
+        "a pipe gurgles",
+        "the boiler pressure is low",
+    ],
+    "electrics": [
+        "a bulb is out",
+        "the socket sparks",
+        "the fuse keeps tripping",
+        "the light switch is dead",
+        "the doorbell does not ring",
+        "the cooker has no power",
+        "a cable hangs loose",
+        "the corridor lights flicker",
+        "the meter shows nothing",
+    ],
+    "keys": [
+        "I lost my key",
+        "the lock is stiff",
+        "the front door will not lock",
+        "my key card is blank",
+        "I am locked out",
+        "a key broke in the lock",
+        "the mailbox key is missing",
+        "we need a spare key",
+        "the padlock is stuck",
+    ],
+    "waste": [
+        "the bins are overflowing",
+        "nobody emptied the bins",
+        "there is rubbish in the yard",
+        "the recycling was not collected",
+        "the compost smells",
+        "old furniture lies by the bins",
+        "the skip is full",
+        "rubbish bags block the stairs",
+        "glass lies by the recycling",
+    ],
+    "noise": [
+        "the neighbours play loud music",
+        "there is drilling at midnight",
+        "a dog barks all night",
+        "the party upstairs is too loud",
+        "someone hammers on Sundays",
+        "the fan on the roof hums loudly",
+        "loud voices in the hall keep us awake",
+        "the pump hums at night",
+        "an alarm beeps without end",
+    ],
 }
-WHERE = ["in flat {n}", "on floor {n}", "at entrance {n}", "next to unit {n}", "in the house at number {n}", "near staircase {n}"]
-TONE = ["Could somebody look at this?", "It has been like this since Monday.", "Please send someone.", "This happened before.", "Thanks in advance.",
-        "We reported it last week.", "Is anyone on it already?", "It is getting worse."]
+WHERE = [
+    "in flat {n}",
+    "on floor {n}",
+    "at entrance {n}",
+    "next to unit {n}",
+    "in the house at number {n}",
+    "near staircase {n}",
+]
+TONE = [
+    "Could somebody look at this?",
+    "It has been like this since Monday.",
+    "Please send someone.",
+    "This happened before.",
+    "Thanks in advance.",
+    "We reported it last week.",
+    "Is anyone on it already?",
+    "It is getting worse.",
+]
 
 
 def maintenance(count: int, seed: int) -> Iterator[Row]:
@@ -172,8 +269,14 @@ def maintenance(count: int, seed: int) -> Iterator[Row]:
 
 # --- style: a note → a reply in the house's own form (only a template of `tuneworthy init`) ---------
 
-NEWS = ["the {good} arrives on {day}", "your appointment moved to {day}", "we repaired the {good} on {day}", "the {good} is sold out until {day}",
-        "our shop opens again on {day}", "you can collect the {good} on {day}"]
+NEWS = [
+    "the {good} arrives on {day}",
+    "your appointment moved to {day}",
+    "we repaired the {good} on {day}",
+    "the {good} is sold out until {day}",
+    "our shop opens again on {day}",
+    "you can collect the {good} on {day}",
+]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 
 
