@@ -8,15 +8,15 @@ import types
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tuneworthy.content import storage_error, write_whole
+from tuneworthy.content import write_whole
 from tuneworthy.errors import TuneworthyError
-from tuneworthy.usecase import UseCase
+from tuneworthy.usecase import NAME, NAME_MOST, UseCase
 
 TEMPLATES = ("classification", "extraction", "answers", "style")
 
@@ -29,26 +29,43 @@ def create(folder: Path, template: str) -> list[Path]:
         StorageError: the folder cannot be written.
     """
     name = folder.resolve().name
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+    if not re.fullmatch(NAME, name) or len(name) > NAME_MOST:
         raise TuneworthyError(
-            f"{name!r} cannot be a name", why="names are lower-case letters, digits and dashes", next="e.g. my-usecase"
+            f"{name!r} cannot be a name",
+            why=f"names are lower-case letters, digits and dashes, {NAME_MOST} at most",
+            next="e.g. my-usecase",
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TuneworthyError("this folder holds something already", next="choose a new name", where=str(folder))
-    written = []
+    written: list[Path] = []
+    present = folder.exists()
+    try:
+        for target, text in _files(folder, template, name):
+            written.append(target)
+            write_whole(target, text)
+    except BaseException:  # half a use case would be in the way of the next attempt
+        for path in written:
+            path.unlink(missing_ok=True)
+        _remove_empty(folder, itself=not present)
+        raise
+    return written
+
+
+def _files(folder: Path, template: str, name: str) -> Iterator[tuple[Path, str]]:
+    yield folder / ".gitignore", ".tuneworthy/\n"
     with as_file(files("tuneworthy") / "templates" / template) as source:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            target = folder / path.relative_to(source)
             text = path.read_text("utf-8")
-            write_whole(
-                target, text.replace('name = "NAME"', f'name = "{name}"') if path.name == "usecase.toml" else text
-            )
-            written.append(target)
-    try:
-        (folder / ".gitignore").write_text(".tuneworthy/\n", encoding="utf-8")
-    except OSError as error:
-        raise storage_error(error, folder) from error
-    return written
+            if path.name == "usecase.toml":
+                text = text.replace('name = "NAME"', f'name = "{name}"')
+            yield folder / path.relative_to(source), text
+
+
+def _remove_empty(folder: Path, *, itself: bool) -> None:
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        path.rmdir()
+    if itself and folder.is_dir():
+        folder.rmdir()
 
 
 def explain() -> str:
@@ -76,10 +93,10 @@ def _table(model: type[BaseModel], path: str) -> Iterator[str]:
 
 
 def _key(key: str, field: FieldInfo) -> Iterator[str]:
-    choices = [str(value) for value in _choices(field.annotation)]
-    meaning = " ".join([*(field.description or "").split(), *(["One of:", ", ".join(choices)] if choices else [])])
-    if meaning:
-        yield f"# {meaning}"
+    choices = ", ".join(map(str, _choices(field.annotation)))
+    meaning = [" ".join((field.description or "").split()), f"one of: {choices}" if choices else ""]
+    if any(meaning):
+        yield f"# {'; '.join(part for part in meaning if part)}"
     yield f"{key} = {_default(field)}"
 
 
@@ -93,8 +110,6 @@ def _default(field: FieldInfo) -> str:
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    from typing import Literal
-
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return next((found for part in get_args(annotation) if (found := _choices(part))), ())

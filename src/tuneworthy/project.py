@@ -141,25 +141,39 @@ class Project:
         path = self.store / "lock"
         try:
             self.store.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise storage_error(error, path) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise ProjectBusy(
-                    f"another run works on this folder: {file.read().strip() or 'owner not known'}",
-                    why="two runs at once would spoil each other's records",
-                    next="wait for it, or stop it; then run the same command again",
-                    where=str(self.folder),
-                ) from None
-            file.truncate(0)
-            owner = {"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid(), "doing": doing}
-            file.write(json.dumps(owner))
-            file.flush()
+        try:
+            self._take(handle, path, doing)
             yield
+        finally:
+            os.close(handle)
+
+    def _take(self, handle: int, path: Path, doing: str) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(handle, 0)
+            owner = {"user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "doing": doing}
+            os.write(handle, json.dumps(owner).encode())
+        except BlockingIOError:
+            held_by = os.pread(handle, 1000, 0).decode("utf-8", "replace").strip()
+            raise ProjectBusy(
+                f"another run works on this folder: {held_by or 'owner not known'}",
+                why="two runs at once would spoil each other's records",
+                next="wait for it, or stop it; then run the same command again",
+                where=str(self.folder),
+            ) from None
+        except OSError as error:
+            raise storage_error(error, path) from error
+
+
+def _user() -> str:
+    """The user's name, or number where the machine has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def open_project(folder: Path | str) -> Project:

@@ -7,26 +7,55 @@ key, value, reason and the nearest known key.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from tuneworthy.content import canonical_json
 from tuneworthy.errors import Problem, UseCaseError
 from tuneworthy.records import Record
 
 Behaviour = Literal["style", "format", "vocabulary", "classification"]
 Privacy = Literal["on_premises", "eu_cloud", "any"]
-GATES = ("use_case", "data", "suite", "hardware", "discipline")
+Gate = Literal["use_case", "data", "suite", "hardware", "discipline"]
+GATES = get_args(Gate)
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """JSON knows neither NaN nor infinity, and what is saved with a run is JSON."""
+    canonical_json(value)
+    return value
+
+
+def _sentence(reason: str) -> str:
+    if len(reason.split()) < 4:
+        raise ValueError("write a reason that a colleague would accept (a sentence)")
+    return reason
+
+
+Json = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class InputField(Record):
     """One field of the input."""
 
     type: Literal["text", "integer", "number", "boolean"] = "text"
+    """what the field holds"""
     required: bool = True
+    """whether every row must have it"""
     max_chars: int = Field(default=20_000, ge=1)
     """longest text accepted; longer rows are listed, never cut"""
 
@@ -37,23 +66,31 @@ class Output(Record):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=False)
 
     kind: Literal["label", "json", "text"]
+    """the shape of an answer"""
     labels: tuple[str, ...] = ()
     """label: the allowed answers"""
-    json_schema: dict[str, JsonValue] | None = Field(default=None, alias="schema")
+    json_schema: dict[str, Json] | None = Field(default=None, alias="schema")
     """json: JSON Schema (draft 2020-12) of the answer, as a table, or a file name beside usecase.toml"""
     max_tokens: int = Field(default=128, ge=1)
     """longest answer that is generated"""
     max_chars: int | None = Field(default=None, ge=1)
     """text: longest acceptable answer"""
 
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        bare = [label for label in labels if label != label.strip() or not label]
+        wrong = [f"listed twice: {', '.join(twice)}"] if twice else []
+        wrong += [f"empty, or with white space around it: {bare[0]!r}"] if bare else []
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return labels
+
     @model_validator(mode="after")
     def _complete(self) -> Output:
-        if self.kind == "label" and len(set(self.labels)) < 2:
+        if self.kind == "label" and len(self.labels) < 2:
             raise ValueError('a label output needs at least two different labels: labels = ["a", "b"]')
-        if self.kind == "label" and len(set(self.labels)) < len(self.labels):
-            raise ValueError("labels are listed twice")
-        if self.kind == "label" and any(label != label.strip() or not label for label in self.labels):
-            raise ValueError("labels must not be empty or start or end with white space")
         if self.kind == "json" and self.json_schema is None:
             raise ValueError('a json output needs a schema: schema = "schema.json" or an [output.schema] table')
         if self.kind != "label" and self.labels:
@@ -65,6 +102,7 @@ class Change(Record):
     """What should change compared with the base model."""
 
     behaviour: tuple[Behaviour, ...] = ()
+    """what the answers should do differently; empty = not said"""
     knowledge: str = "none"
     """`none`, or the folder with the documents, relative to usecase.toml"""
 
@@ -83,16 +121,22 @@ class ModelChoice(Record):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it, float32 on a CPU"""
     trust_remote_code: bool = False
+    """run code that comes with the model; recorded"""
     allow_pickle: bool = False
+    """read weights that are not safetensors, and can run code when opened; recorded"""
 
 
 class IntendedUse(Record):
     """What the licence and the law will ask."""
 
     commercial: bool = True
+    """whether money is made with it"""
     monthly_active_users: int = Field(default=0, ge=0)
+    """some licences have a limit"""
     region: str = "EU"
+    """where it is used"""
     personal_data: bool = False
+    """whether inputs or answers name people"""
 
 
 class Bar(Record):
@@ -101,24 +145,31 @@ class Bar(Record):
     metric: str
     """name of the primary scorer"""
     at_least: float = Field(gt=0.0, le=1.0)
+    """score from which it is good enough"""
     smallest_difference: float = Field(gt=0.0, lt=1.0)
     """smallest gain that matters, in score: 0.05 = five points"""
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
+    """accepted probability of seeing a difference where there is none; 0.05 = 95 % intervals"""
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
+    """wanted probability of seeing the smallest difference where it is there"""
 
 
 class Value(Record):
     """What being right is worth; without it the sum in euros cannot be done."""
 
-    right_answer_eur: float | None = Field(default=None, ge=0.0)
+    right_answer_eur: FiniteFloat | None = Field(default=None, ge=0.0)
+    """value of one right answer over a wrong one"""
     volume_per_month: int | None = Field(default=None, ge=0)
+    """answers asked for in a month"""
 
 
 class Budget(Record):
     """What may be spent."""
 
-    eur: float | None = Field(default=None, ge=0.0)
-    training_hours: float = Field(default=24.0, gt=0.0)
+    eur: FiniteFloat | None = Field(default=None, ge=0.0)
+    """for everything together"""
+    training_hours: FiniteFloat = Field(default=24.0, gt=0.0)
+    """most hours that one trained lever may take here"""
     dev_calls: int = Field(default=400, ge=30)
     """most answers asked per lever while it is tuned on the development split"""
     seeds: int = Field(default=3, ge=1, le=10)
@@ -129,7 +180,8 @@ class Hardware(Record):
     """What it runs on."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    memory_gb: float | None = Field(default=None, gt=0.0)
+    """auto: the GPU where there is one"""
+    memory_gb: FiniteFloat | None = Field(default=None, gt=0.0)
     """most memory to use; empty = what the machine has"""
 
 
@@ -137,17 +189,26 @@ class ScorerSpec(Record):
     """A further scorer, beside the metric of the bar."""
 
     name: str
-    settings: dict[str, JsonValue] = {}
+    """name of the scorer"""
+    settings: dict[str, Json] = {}
+    """its settings, e.g. {pattern = "^[A-Z]"}"""
+
+
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+NAME_MOST = 80
 
 
 class UseCase(Record):
     """The whole specification."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(min_length=1, max_length=NAME_MOST, pattern=NAME)]
+    """lower-case letters, digits and dashes"""
     description: str = ""
+    """who asks, and what they do with the answer; the gate use_case wants it"""
     instruction: Annotated[str, Field(min_length=10)]
     """what the model is asked to do, as you would tell a colleague"""
     privacy: Privacy = "on_premises"
+    """how far data may travel; on_premises: not to another host"""
     input: dict[str, InputField]
     output: Output
     change: Change = Change()
@@ -158,24 +219,25 @@ class UseCase(Record):
     budget: Budget = Budget()
     hardware: Hardware = Hardware()
     scorers: tuple[ScorerSpec, ...] = ()
-    metric_settings: dict[str, JsonValue] = {}
+    metric_settings: dict[str, Json] = {}
     """settings of the primary scorer, e.g. {pattern = "^[A-Z]"}"""
-    override: dict[Literal["use_case", "data", "suite", "hardware", "discipline"], str] = {}
+    override: dict[Gate, Annotated[str, AfterValidator(_sentence)]] = {}
     """gate → written reason for passing it all the same; printed in the report"""
     seed: int = Field(default=0, ge=0)
+    """decides splits, draws and training"""
+
+    @field_validator("input")
+    @classmethod
+    def _some_input(cls, fields: dict[str, InputField]) -> dict[str, InputField]:
+        if not fields:
+            raise ValueError("the input has no field: [input.text]")
+        return fields
 
     @model_validator(mode="after")
     def _consistent(self) -> UseCase:
-        if not self.input:
-            raise ValueError("the input has no field: [input.text]")
-        known = METRICS[self.output.kind]
-        if self.bar.metric not in known and self.bar.metric not in {spec.name for spec in self.scorers}:
-            raise ValueError(
-                f"bar.metric = {self.bar.metric!r} cannot judge a {self.output.kind} output; known: {', '.join(known)}"
-            )
-        short = [gate for gate, reason in self.override.items() if len(reason.split()) < 4]
-        if short:
-            raise ValueError(f"override.{short[0]}: write a reason that a colleague would accept (a sentence)")
+        problem = _unfit(self.output.kind, self.bar.metric, [spec.name for spec in self.scorers])
+        if problem is not None:
+            raise ValueError(str(problem))
         return self
 
     @property
@@ -200,19 +262,23 @@ def load(path: Path) -> UseCase:
     """
     where = str(path)
     try:
-        raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-        table = tomllib.loads(raw)
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise UseCaseError(
             "there is no usecase.toml", [], next=f"run: tuneworthy init {path.parent.name or 'my-usecase'}", where=where
         ) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise UseCaseError(
+            f"is not UTF-8: {error.reason} at byte {error.start}", [], next="save it as UTF-8", where=where
+        ) from None
+    except (ValueError, OSError, RecursionError) as error:  # ValueError: no TOML, or a number without end
         raise UseCaseError(f"cannot be read: {error}", [], next="repair the file", where=where) from None
-    problems = list(_vague(table)) + _load_schema_file(table, path.parent)
+    problems = _load_schema_file(table, path.parent)
     try:
         usecase = UseCase.model_validate(table)
     except ValidationError as error:
-        problems += [_explain(item, table) for item in error.errors(include_url=False, include_context=False)]
+        found = error.errors(include_url=False, include_context=False)
+        problems = [*_vague(table), *problems, *(_explain(item) for item in found if item["loc"]), *_unfit_table(table)]
     if problems:
         raise UseCaseError(
             f"{len(problems)} mistake{'s' * (len(problems) > 1)}",
@@ -236,7 +302,30 @@ def _vague(table: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _unfit(kind: str, metric: str, further: Sequence[str]) -> Problem | None:
+    """A metric that cannot judge this kind of output, unless it is one of the `further` scorers."""
+    known = METRICS[kind]
+    if metric in known or metric in further:
+        return None
+    return Problem(
+        "bar.metric", repr(metric), f"cannot judge a {kind} output", _nearest(metric, known) or _known(known)
+    )
+
+
+def _unfit_table(table: Mapping[str, Any]) -> Iterator[Problem]:
+    """The same for a file with other mistakes, so that this one is not found a run later."""
+    output, bar, scorers = table.get("output"), table.get("bar"), table.get("scorers", [])
+    if not isinstance(output, dict) or not isinstance(bar, dict) or not isinstance(scorers, list):
+        return
+    kind, metric = output.get("kind"), bar.get("metric")
+    if isinstance(kind, str) and isinstance(metric, str) and kind in METRICS:
+        problem = _unfit(kind, metric, [str(spec.get("name")) for spec in scorers if isinstance(spec, dict)])
+        if problem is not None:
+            yield problem
+
+
 def _load_schema_file(table: dict[str, Any], folder: Path) -> list[Problem]:
+    """Put the content of the file that output.schema names in the place of its name."""
     import json
 
     output = table.get("output")
@@ -245,8 +334,8 @@ def _load_schema_file(table: dict[str, Any], folder: Path) -> list[Problem]:
     path = folder / output["schema"]
     try:
         output["schema"] = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        del output["schema"]
+    except (OSError, ValueError, RecursionError) as error:
+        output["schema"] = {}  # so that it does not count as missing, too
         return [Problem("output.schema", str(path), f"cannot be read as JSON: {error}")]
     return []
 
@@ -257,38 +346,51 @@ def _check_schema(usecase: UseCase, where: str) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
+    key, reason = "output.schema", ""
     try:
         Draft202012Validator.check_schema(usecase.output.json_schema)
+        reason = _unsatisfiable(usecase.output.json_schema)
     except SchemaError as error:
-        key = ".".join(["output.schema", *map(str, error.absolute_path)])
-        raise UseCaseError(
-            "1 mistake", [Problem(key, "", error.message)], next="repair the schema", where=where
-        ) from None
+        key, reason = ".".join([key, *map(str, error.absolute_path)]), error.message
+    except RecursionError:
+        reason = "is nested too deeply"
+    if reason:
+        raise UseCaseError("1 mistake", [Problem(key, "", reason)], next="repair the schema", where=where)
 
 
-def _explain(item: Mapping[str, Any], table: Mapping[str, Any]) -> Problem:
-    location = [str(part) for part in item["loc"] if part != "json_schema"]
-    key = ".".join(location) or "usecase.toml"
+def _unsatisfiable(schema: Mapping[str, JsonValue]) -> str:
+    """Why no answer can keep the schema; empty when one can, or when that cannot be told."""
+    import json
+
+    from llguidance import LLMatcher
+
+    told = str(LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(json.dumps(schema))))
+    start = "Unsatisfiable schema: "
+    return f"no answer can keep it: {told.removeprefix(start)}" if told.startswith(start) else ""
+
+
+def _explain(item: Mapping[str, Any]) -> Problem:
+    location = ["schema" if part == "json_schema" else str(part) for part in item["loc"] if part != "[key]"]
+    key = ".".join(location)
     reason = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        near = get_close_matches(location[-1], _known_keys(location[:-1]), n=1, cutoff=0.5)
-        return Problem(
-            key,
-            "",
-            "unknown key",
-            f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_known_keys(location[:-1]))}",
-        )
+        known = _known_keys(location[:-1])
+        return Problem(key, "", "unknown key", _nearest(location[-1], known) or _known(known))
     if item["type"] == "missing":
         return Problem(key, "", "is missing")
-    if item["type"] == "literal_error" and isinstance(item["input"], str):
-        near = get_close_matches(item["input"], _quoted(reason), n=1, cutoff=0.4)
-        return Problem(key, repr(item["input"]), reason, f"did you mean {near[0]!r}?" if near else "")
     value = "" if isinstance(item["input"], dict | list) else repr(item["input"])
+    if item["type"] == "literal_error" and isinstance(item["input"], str):
+        return Problem(key, value, reason, _nearest(item["input"], reason.split("'")[1::2]))
     return Problem(key, value, reason)
 
 
-def _quoted(text: str) -> list[str]:
-    return text.split("'")[1::2]
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def _known(names: Sequence[str]) -> str:
+    return f"known: {', '.join(names)}"
 
 
 def _known_keys(location: Iterable[str]) -> list[str]:
