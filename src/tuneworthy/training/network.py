@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch.nn import functional
 
 from tuneworthy.content import folder_digest, write_whole
 from tuneworthy.errors import ModelError, TrainingError, UnsafeModel
-from tuneworthy.models.local.files import silent_transformers
+from tuneworthy.models.local.files import silent_peft, silent_transformers
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
 from tuneworthy.training.recipe import Recipe
 
@@ -235,9 +234,7 @@ def _with_lora(base: Base, recipe: Recipe) -> Any:
         base_model_name_or_path=base.name,
         revision=base.revision or None,
     )
-    with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 for a property that was renamed; nothing a user can act on
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+    with silent_peft():
         network = get_peft_model(base.network, config)
     network.peft_config["default"].base_model_name_or_path = base.name
     return network

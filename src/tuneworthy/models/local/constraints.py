@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -15,11 +16,12 @@ from tuneworthy.records import Constraint
 class Grammar:
     """Compiles constraints for one tokenizer."""
 
-    def __init__(self, tokenizer: Any, vocabulary: int, stop_id: int) -> None:
+    def __init__(self, tokenizer: Any, vocabulary: int, stop_ids: Collection[int]) -> None:
         import llguidance.hf
 
         self.vocabulary = vocabulary
-        self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=stop_id)
+        self._stop_ids = sorted(stop_ids)
+        self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=self._stop_ids[0])
         self._compiled = cache(_compile)
 
     def problem(self, constraint: Constraint) -> str:
@@ -40,7 +42,11 @@ class Grammar:
     def allowed(self, matcher: Any) -> np.ndarray:
         """Boolean array of shape (vocabulary,): the tokens that may come next."""
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-        return np.unpackbits(bits, bitorder="little")[: self.vocabulary].astype(bool)
+        allowed = np.unpackbits(bits, bitorder="little")[: self.vocabulary].astype(bool)
+        # The grammar knows one stop token. Where it may come every other may, too: a model that ends its answers with
+        # another one would otherwise be pushed on, from `refund` to `refunds`.
+        allowed[self._stop_ids] = allowed[self._stop_ids[0]]
+        return allowed
 
     def _text(self, constraint: Constraint) -> str:
         return str(self._compiled(constraint.kind, constraint.labels, json.dumps(constraint.json_schema)))

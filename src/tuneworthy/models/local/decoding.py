@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tuneworthy.errors import ModelError
 from tuneworthy.models.local.constraints import Grammar
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.records import Completion, Message, Request
@@ -23,6 +24,8 @@ BATCH_TOKENS = 8192
 BATCH_ROWS = 32
 SHARED_AT_LEAST = 16
 """A shorter common beginning is not worth computing apart."""
+
+_NOT_WHERE_IT_BEGINS = "the chat template writes an answer elsewhere than where it opens one, so labels have no score"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,13 @@ def label_logprobs(
     return [float(logprobs_LT[number, : len(ids)].sum()) for number, ids in enumerate(endings)]
 
 
+def scoring_problem(tokenizer: Any, messages: Sequence[Message], labels: Sequence[str]) -> str:
+    """Why labels cannot be scored as answers to these messages; empty when they can."""
+    prompt = chat_ids(tokenizer, messages, generation=True)
+    ok = all(_answered(tokenizer, messages, label)[: len(prompt)] == prompt for label in labels)
+    return "" if ok else _NOT_WHERE_IT_BEGINS
+
+
 def _best_label(asked: Asked, row: _Row, prefix: Any, shared: int, prompt: list[int]) -> Completion:
     constraint = row.request.constraint
     labels = constraint.labels if constraint is not None else ()
@@ -99,10 +109,16 @@ def _best_label(asked: Asked, row: _Row, prefix: Any, shared: int, prompt: list[
 
 def _label_ids(asked: Asked, messages: Sequence[Message], prompt: Sequence[int], label: str) -> list[int]:
     """Tokens of a label as an answer, its stop token included."""
-    full = chat_ids(asked.tokenizer, [*messages, Message(role="assistant", content=label)], generation=False)
+    full = _answered(asked.tokenizer, messages, label)
+    if full[: len(prompt)] != list(prompt):
+        raise ModelError(_NOT_WHERE_IT_BEGINS, next="let the labels be decoded, or use another base model")
     ending = full[len(prompt) :]
     stop = next((number for number, token in enumerate(ending) if token in asked.stop_ids), len(ending) - 1)
     return ending[: stop + 1]
+
+
+def _answered(tokenizer: Any, messages: Sequence[Message], answer: str) -> list[int]:
+    return chat_ids(tokenizer, [*messages, Message(role="assistant", content=answer)], generation=False)
 
 
 def _scores_labels(request: Request) -> bool:

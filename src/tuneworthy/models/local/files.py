@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -53,15 +53,18 @@ def checked(path: Path, choice: ModelChoice) -> dict[str, Any]:
     for name in ("config.json", "tokenizer.json"):
         if not (path / name).is_file():
             raise ModelError(f"the base model lacks {name}", next="copy the complete model folder", where=str(path))
-    config = _json(path / "config.json")
-    if "auto_map" in config and not choice.trust_remote_code:
-        raise UnsafeModel(
-            "this model brings its own code, which would run on loading",
-            next="choose a model that transformers knows, or set model.trust_remote_code = true after reading the code",
-            where=str(path / "config.json"),
-        )
+    config = read_object(path / "config.json")
+    read_object(path / "tokenizer.json")
+    settings = read_object(path / "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
+    for name, held in (("config.json", config), ("tokenizer_config.json", settings)):
+        if "auto_map" in held and not choice.trust_remote_code:
+            raise UnsafeModel(
+                "this model brings its own code, which would run on loading",
+                next="choose a model that transformers knows, or set model.trust_remote_code = true after reading the "
+                "code",
+                where=str(path / name),
+            )
     _require_weights(path, choice)
-    settings = _json(path / "tokenizer_config.json") if (path / "tokenizer_config.json").is_file() else {}
     if not settings.get("chat_template") and not (path / "chat_template.jinja").is_file():
         raise ModelError(
             "the base model has no chat template",
@@ -73,8 +76,13 @@ def checked(path: Path, choice: ModelChoice) -> dict[str, Any]:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The safetensors files, sorted."""
-    return sorted(path.glob("*.safetensors"))
+    """The files that hold the weights, sorted: safetensors, or pickles where there are no others."""
+    return sorted(path.glob("*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
+
+
+def only_pickles(path: Path) -> bool:
+    """Whether there are weights, and none of them as safetensors."""
+    return any(file.suffix != ".safetensors" for file in weight_files(path))
 
 
 def weights_bytes(choice: ModelChoice, folder: Path) -> int:
@@ -98,13 +106,24 @@ def silent_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def silent_peft() -> Iterator[None]:
+    """Without one warning: peft 0.21 asks transformers 5.24 for a property that was renamed; no user can help it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
+
+
 def _require_weights(path: Path, choice: ModelChoice) -> None:
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        missing = sorted({name for name in _json(index)["weight_map"].values() if not (path / name).is_file()})
+        shards = read_object(index).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+            raise ModelError("does not say where the weights are", next="copy the file again", where=str(index))
+        missing = sorted({name for name in shards.values() if not (path / name).is_file()})
         if missing:
             raise ModelError(f"the base model lacks {missing[0]}", next="copy the complete folder", where=str(path))
-    if weight_files(path) or choice.allow_pickle:
+    if weight_files(path) and (choice.allow_pickle or not only_pickles(path)):
         return
     pickles = [file.name for pattern in _PICKLES for file in path.glob(pattern)]
     if pickles:
@@ -118,25 +137,21 @@ def _require_weights(path: Path, choice: ModelChoice) -> None:
 
 def _from_cache(choice: ModelChoice) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-        patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-        return Path(
-            snapshot_download(
-                choice.base, revision=choice.revision or None, allow_patterns=patterns, local_files_only=offline
-            )
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        return Path(snapshot_download(choice.base, revision=choice.revision or None, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        revision = f" --revision {choice.revision}" if choice.revision else ""
         raise ModelError(
-            f"the base model {choice.base!r} is neither a folder, nor in the local cache, nor reachable",
+            f"the base model {choice.base!r} is neither a folder nor in the local cache of the hub",
             why=str(error).splitlines()[0][:200],
-            next="download it first, or name a folder as model.base",
+            next=f"download it (hf download {choice.base}{revision}), or name a folder as model.base",
         ) from None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object in a file. Raises ModelError where it is none."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ import torch
 from tuneworthy.content import digest, file_digest
 from tuneworthy.errors import ModelError
 from tuneworthy.models.local import constraints, decoding, files
+from tuneworthy.models.local.adapters import Adapter, Adapters, adapter_at
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.records import Completion, Message, Request
 from tuneworthy.usecase import ModelChoice
-
-KEPT_ADAPTERS = 4
-"""Adapters held in memory beside the base; the one that was used longest ago goes first."""
 
 
 def load(choice: ModelChoice, folder: Path, device: str) -> LocalModel:
@@ -30,7 +27,9 @@ def load(choice: ModelChoice, folder: Path, device: str) -> LocalModel:
     files.checked(folder, choice)
     where = _device(device)
     with _explained(folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=choice.trust_remote_code
+        )
     return LocalModel(_Weights(folder, _network(folder, choice, where), tokenizer, choice))
 
 
@@ -38,12 +37,20 @@ def _network(folder: Path, choice: ModelChoice, device: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     with _explained(folder), files.silent_transformers():
-        network = AutoModelForCausalLM.from_pretrained(
+        network, told = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
-            use_safetensors=not choice.allow_pickle,
+            use_safetensors=not (choice.allow_pickle and files.only_pickles(folder)),
             trust_remote_code=choice.trust_remote_code,
             dtype=_precision(choice.precision, device),
+            output_loading_info=True,
+        )
+    lacking = sorted(told["missing_keys"])
+    if lacking:  # transformers would put random numbers in their place
+        raise ModelError(
+            f"the weights lack {lacking[0]} ({len(lacking)} in all)",
+            next="copy the complete model folder",
+            where=str(folder),
         )
     return network.to(device).eval()
 
@@ -52,9 +59,12 @@ def _network(folder: Path, choice: ModelChoice, device: str) -> Any:
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # transformers, tokenizers and safetensors raise many kinds for a damaged file
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"the base model cannot be loaded: {str(error).splitlines()[0][:300]}", where=str(folder)
+            f"the model cannot be loaded: {said[:300]}",
+            next="copy the complete model folder again, or choose another base model",
+            where=str(folder),
         ) from error
 
 
@@ -66,10 +76,10 @@ class _Weights:
     network: Any
     tokenizer: Any
     choice: ModelChoice
-    peft: Any = None
-    adapters: list[str] = field(default_factory=list)
-    """names of the loaded adapters, the latest used last"""
-    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @cached_property
+    def adapters(self) -> Adapters:
+        return Adapters(self.network)
 
     @cached_property
     def digest(self) -> str:
@@ -89,54 +99,13 @@ class _Weights:
 
     @cached_property
     def grammar(self) -> constraints.Grammar:
-        return constraints.Grammar(self.tokenizer, self.network.config.vocab_size, min(self.stop_ids))
-
-    @contextmanager
-    def active(self, adapter: _Adapter | None) -> Iterator[Any]:
-        """The network with one adapter, or with none: then the answers are exactly the base's."""
-        with self.lock:
-            if adapter is not None:
-                self._load(adapter)
-                self.peft.set_adapter(adapter.name)
-                for module in self.peft.modules():
-                    if hasattr(module, "set_scale") and adapter.name in getattr(module, "scaling", {}):
-                        module.set_scale(adapter.name, adapter.scale)
-                yield self.peft
-            elif self.peft is not None:
-                with self.peft.disable_adapter():
-                    yield self.peft
-            else:
-                yield self.network
-
-    def _load(self, adapter: _Adapter) -> None:
-        if adapter.name in self.adapters:
-            self.adapters.remove(adapter.name)
-        elif self.peft is None:
-            from peft import PeftModel
-
-            self.peft = PeftModel.from_pretrained(
-                self.network, adapter.path, adapter_name=adapter.name, autocast_adapter_dtype=False
-            ).eval()
-        else:
-            self.peft.load_adapter(adapter.path, adapter_name=adapter.name, autocast_adapter_dtype=False)
-            self.peft.eval()
-        self.adapters.append(adapter.name)
-        _require_effective(self.peft, adapter)
-        while len(self.adapters) > KEPT_ADAPTERS:
-            self.peft.delete_adapter(self.adapters.pop(0))
-
-
-@dataclass(frozen=True)
-class _Adapter:
-    name: str
-    path: Path
-    scale: float
+        return constraints.Grammar(self.tokenizer, self.network.config.vocab_size, self.stop_ids)
 
 
 class LocalModel:
     """A base model, or a view of it with one adapter. Views share the weights and take turns."""
 
-    def __init__(self, weights: _Weights, adapter: _Adapter | None = None) -> None:
+    def __init__(self, weights: _Weights, adapter: Adapter | None = None) -> None:
         self._weights, self._adapter = weights, adapter
         self.name = weights.choice.base + (f" + adapter {adapter.name[:8]}" if adapter else "")
         parts = [weights.digest] if adapter is None else [weights.digest, adapter.name, adapter.scale]
@@ -156,11 +125,7 @@ class LocalModel:
         Raises:
             ModelError: the folder is not an adapter.
         """
-        missing = [n for n in ("adapter_config.json", "adapter_model.safetensors") if not (path / n).is_file()]
-        if missing:
-            raise ModelError(f"the adapter lacks {missing[0]}", next="train it again", where=str(path))
-        name = digest([file_digest(path / n) for n in ("adapter_config.json", "adapter_model.safetensors")])[:32]
-        return LocalModel(self._weights, _Adapter(name, path, scale))
+        return LocalModel(self._weights, adapter_at(path, scale))
 
     def with_weights(self, path: Path) -> LocalModel:
         """The fully tuned model in a folder; tokenizer and chat template stay those of the base.
@@ -177,7 +142,12 @@ class LocalModel:
 
     def constraint_problem(self, request: Request) -> str:
         """Why the constraint cannot be enforced; empty when it can."""
-        return "" if request.constraint is None else self._weights.grammar.problem(request.constraint)
+        wanted = request.constraint
+        if wanted is None:
+            return ""
+        if wanted.kind == "labels" and wanted.how == "score":
+            return decoding.scoring_problem(self.tokenizer, request.messages, wanted.labels)
+        return self._weights.grammar.problem(wanted)
 
     def complete(
         self, requests: Sequence[Request], on_done: Callable[[int, Completion], None] | None = None
@@ -196,7 +166,7 @@ class LocalModel:
             if on_done is not None:
                 on_done(index, completion)
 
-        with torch.inference_mode(), self._weights.active(self._adapter) as network:
+        with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
             asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
             decoding.complete(asked, prompts, requests, keep)
         return [done[index] for index in range(len(requests))]
@@ -213,23 +183,6 @@ class LocalModel:
                     next="shorten the input or output.max_tokens, show fewer examples or passages, or use a model "
                     "with a longer context",
                 )
-
-
-def _require_effective(peft: Any, adapter: _Adapter) -> None:
-    """Every weight of the file must have found its place; otherwise the base would answer under the tuned name."""
-    from peft import get_peft_model_state_dict
-    from safetensors import safe_open
-
-    with safe_open(adapter.path / "adapter_model.safetensors", framework="pt") as file:
-        stored = set(file.keys())
-    placed = set(get_peft_model_state_dict(peft, adapter_name=adapter.name))
-    if not stored or stored != placed:
-        odd = sorted(stored ^ placed)[:1]
-        raise ModelError(
-            f"the adapter is not effective: its weights do not match the base model ({odd[0] if odd else 'empty'})",
-            next="train it on this base model",
-            where=str(adapter.path),
-        )
 
 
 def _device(wanted: str) -> str:

@@ -28,5 +28,6 @@ def chat_ids(tokenizer: Any, messages: Sequence[Message], *, generation: bool) -
     except TemplateError as error:
         raise ModelError(f"the chat template of the base model refuses these messages: {error}") from error
     # The template writes the special tokens; adding them once more would double the beginning-of-sequence token.
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    # Not verbose: prompts that are too long are refused by name where they are asked, not logged by the tokenizer.
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return ids
