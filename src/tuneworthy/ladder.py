@@ -153,6 +153,7 @@ class Ladder:
         arm = self.arms[name]
         lever = name.split("/")[0]
         scored = arm.scores()
+        found = [r.evidence_found for r in arm.results if r.evidence_found is not None]
         cost = tokens(arm) if arm.candidate.model != "none" else {}
         dev = self.bench.dev_arms.get(name)
         return ArmReport(
@@ -168,6 +169,7 @@ class Ladder:
             tokens_out=cost.get("tokens_out"),
             seconds=sum(r.answer.seconds for r in arm.results) / max(1, len(arm.results)),
             dev_score=mean_score(dev) if dev else None,
+            evidence_recall=sum(found) / len(found) if found else None,
             candidate=candidate_digest(arm.candidate),
             exploratory=arm.exploratory,
         )

@@ -108,6 +108,8 @@ class ArmReport(Record):
     seconds: float | None = None
     """mean per answer"""
     dev_score: float | None = None
+    evidence_recall: float | None = None
+    """share of the cases with evidence whose passage was among the retrieved ones"""
     candidate: str = ""
     """digest of the Candidate that answered"""
     exploratory: bool = False

@@ -114,7 +114,9 @@ def table(arms: Sequence[ArmReport], gains: dict[str, Comparison], levers: dict[
 def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, str]) -> None:
     interval = arm.interval
     gained = f"{points(gain.difference.value)} ({points_range(gain.difference)})" if gain and gain.difference else "–"
-    unscored = f" {arm.unscored} unscored" if arm.unscored else ""
+    notes = [told[1]] if told[1] else []
+    notes += [f"passage found in {percent(arm.evidence_recall)}"] if arm.evidence_recall is not None else []
+    notes += [f"{arm.unscored} unscored"] if arm.unscored else []
     grid.add_row(
         arm.name,
         percent(interval.value) if interval else "no spread",
@@ -123,7 +125,7 @@ def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, 
         "–" if arm.tokens_in is None else f"{arm.tokens_in:,.0f}",
         "–" if arm.tokens_out is None else f"{arm.tokens_out:,.0f}",
         "–" if arm.seconds is None else per_answer(arm.seconds).removesuffix("s").strip(),
-        Text(visible(told[1]) + unscored, style="dim"),
+        Text(visible("; ".join(notes)), style="dim"),
     )
 
 
