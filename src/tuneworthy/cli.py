@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+VERBS = ("init", "check", "data", "suite", "run", "eval", "train", "compare", "report")
+"""In the order in which they are needed. Typer would list groups last."""
+
+
+class _InOrder(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {verb: self.commands[verb] for verb in sorted(self.commands, key=VERBS.index)}
+
 
 app = typer.Typer(
+    cls=_InOrder,
     name="tuneworthy",
     help="Is fine-tuning worthwhile for this task? Answered by measurement.",
     no_args_is_help=True,
@@ -36,6 +48,7 @@ def init(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every key of usecase.toml with its default.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Write a use case that runs, to replace by your own."""
     from tuneworthy import init as starting
@@ -48,7 +61,7 @@ def init(
         raise typer.BadParameter("name the folder to write, or use --explain")
     if template not in starting.TEMPLATES:
         raise typer.BadParameter(f"{template!r}; known: {', '.join(starting.TEMPLATES)}", param_hint="--template")
-    terminal.written(starting.create(folder, template), next_step=f"tuneworthy check {folder}")
+    terminal.written(starting.create(folder, template), folder, as_json=json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
 from tuneworthy.data import near, read
 from tuneworthy.data.read import Reading
-from tuneworthy.errors import GateRefused, SuiteChanged, TuneworthyError
+from tuneworthy.errors import GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import tuned
@@ -26,6 +26,7 @@ from tuneworthy.records import Comparison, Example, LeverResult
 from tuneworthy.report import html
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.runs import GateResult, RunRecord
+from tuneworthy.seams import Tunable
 from tuneworthy.suite import build
 from tuneworthy.suite import lock as locks
 from tuneworthy.suite.status import SuiteStatus, status
@@ -139,7 +140,8 @@ def lock_suite(folder: Path, *, again: bool) -> SuiteStatus:
 def suite_status(folder: Path) -> SuiteStatus:
     """What the suite can detect, and how often it was opened."""
     ground = prepare(open_project(folder), strict=False)
-    return status(ground.project, ground.usecase, ground.cases, ground.lock, ground.suite_problem)
+    problem = ground.suite_problem.what if ground.suite_problem else ""
+    return status(ground.project, ground.usecase, ground.cases, ground.lock, problem)
 
 
 def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> list[LeverResult]:
@@ -197,6 +199,11 @@ def loss_mask(folder: Path, lever: str, listener: Listener, rows: int = 3) -> tu
         ground = prepare(project)
         ladder = Ladder(ground, open_bench(ground), listener)
         ladder.try_levers(["prompt", "rag"] if lever == "rag_lora" else ["prompt"])
+        start = "rag" if lever == "rag_lora" else "prompt"
+        if start not in ladder.bench.found:
+            raise TuneworthyError(f"{lever} builds on {start}: {ladder.results[start].reason}", next="mend that first")
+        if not isinstance(ladder.bench.sources.model, Tunable):
+            raise ModelError("the weights of the base model are not here", next="use a local base model")
         return tuned.loss_mask(ladder.bench, lever, rows)
 
 
@@ -208,7 +215,7 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
     """
     project = open_project(folder)
     record = _last_run(project)
-    ground = prepare(project, strict=False)
+    ground = prepare(project)
     if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):
         raise SuiteChanged(
             "the last run measured another suite", next="run: tuneworthy run", where=str(project.lock_file)

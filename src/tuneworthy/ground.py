@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tuneworthy.data import near, read, split, version
-from tuneworthy.errors import DataError, SuiteNotLocked
+from tuneworthy.errors import DataError, SuiteChanged, SuiteNotLocked, TuneworthyError
 from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.project import Project
 from tuneworthy.records import Case, Example
@@ -32,7 +32,8 @@ class Ground:
     split: split.Split
     cases: tuple[Case, ...]
     lock: SuiteLock | None
-    suite_problem: str = ""
+    suite_problem: TuneworthyError | None = None
+    """why there is no lock"""
     data_problem: DataError | None = None
 
     @cached_property
@@ -78,15 +79,15 @@ def prepare(project: Project, *, strict: bool = True) -> Ground:
     """Read, version and split the examples; read the cases and verify their lock. Nothing is written.
 
     Args:
-        strict: raise DataError when rows cannot be read; otherwise keep it as `data_problem` (for `check`).
+        strict: raise when rows cannot be read or the suite changed; otherwise keep the error as `data_problem` or
+            `suite_problem`, for those who tell how things stand.
 
     Raises:
         DataError: examples or cases cannot be read; every bad line is listed.
         SuiteChanged: something differs from what was locked.
     """
     usecase = project.usecase
-    cases = read.read_cases(project.cases_file, usecase) if project.cases_file.exists() else ()
-    lock, suite_problem = _verified(project, usecase, cases)
+    cases, lock, suite_problem = _suite(project, strict=strict)
     rows, problem = _examples(project, strict=strict)
     unique = tuple({example.name: example for example in rows}.values())
     leaked = near.leaks(unique, cases) if unique and cases else ()
@@ -100,7 +101,7 @@ def prepare(project: Project, *, strict: bool = True) -> Ground:
         leaked=tuple(leaked),
         version=version.manifest(usable).version if usable else "",
         split=split.split(usable, seed=usecase.seed),
-        cases=tuple(cases),
+        cases=cases,
         lock=lock,
         suite_problem=suite_problem,
         data_problem=problem,
@@ -121,8 +122,15 @@ def _examples(project: Project, *, strict: bool) -> tuple[tuple[Example, ...], D
     return reading.examples, None
 
 
-def _verified(project: Project, usecase: UseCase, cases: tuple[Case, ...]) -> tuple[SuiteLock | None, str]:
+def _suite(project: Project, *, strict: bool) -> tuple[tuple[Case, ...], SuiteLock | None, TuneworthyError | None]:
+    usecase = project.usecase
+    cases: tuple[Case, ...] = ()
     try:
-        return suite_lock.verify(project, usecase, cases), ""
+        cases = read.read_cases(project.cases_file, usecase) if project.cases_file.exists() else ()
+        return cases, suite_lock.verify(project, usecase, cases), None
     except SuiteNotLocked as error:
-        return None, error.what
+        return cases, None, error
+    except (DataError, SuiteChanged) as error:
+        if strict:
+            raise
+        return cases, None, error

@@ -153,6 +153,7 @@ class Ladder:
         arm = self.arms[name]
         lever = name.split("/")[0]
         scored = arm.scores()
+        answered = [r.answer for r in arm.results if r.answer.error is None]
         found = [r.evidence_found for r in arm.results if r.evidence_found is not None]
         cost = tokens(arm) if arm.candidate.model != "none" else {}
         dev = self.bench.dev_arms.get(name)
@@ -167,7 +168,7 @@ class Ladder:
             unscored=len(arm.unscored),
             tokens_in=cost.get("tokens_in"),
             tokens_out=cost.get("tokens_out"),
-            seconds=sum(r.answer.seconds for r in arm.results) / max(1, len(arm.results)),
+            seconds=sum(answer.seconds for answer in answered) / len(answered) if answered else None,
             dev_score=mean_score(dev) if dev else None,
             evidence_recall=sum(found) / len(found) if found else None,
             candidate=candidate_digest(arm.candidate),
@@ -209,7 +210,7 @@ class Ladder:
         found = status(ground.project, ground.usecase, ground.cases, ground.lock)
         return RunRecord(
             tuneworthy_version=version("tuneworthy"),
-            run_id=started.strftime("%Y-%m-%dT%H-%M-%S"),
+            run_id=started.strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3],
             usecase=ground.usecase.model_dump(mode="json", by_alias=True),
             timing=Timing(
                 started=started.isoformat(timespec="seconds"),
@@ -317,9 +318,16 @@ class Ladder:
             lock_digest=self.ground.lock.digest,
             arm=name,
             arm_digest=candidate_digest(candidate),
-            contrast=f"{name} against {self.reference() or BASE}",
+            contrast=self._contrast(name),
         )
         return opening.exploratory
+
+    def _contrast(self, name: str) -> str:
+        """The registered contrast that an arm is opened for; the base is what others are held against."""
+        lever = name.split("/")[0]
+        pairs = self.contrasts(LADDER)
+        reference = next((reference for candidate, reference in pairs if candidate == lever), None)
+        return f"{name} against {reference}" if reference else f"{name}, the reference"
 
     def _compare(self, candidate: str, reference: str) -> Comparison:
         return compare(

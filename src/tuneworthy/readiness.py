@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from tuneworthy.errors import TuneworthyError
+from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
+from tuneworthy.models.open import SCRIPTED
 from tuneworthy.runs import GateResult
 from tuneworthy.suite.lock import MIN_CASES
 
@@ -49,6 +50,15 @@ def _use_case(ground: Ground) -> GateResult:
         f"input {', '.join(usecase.input)} → {shape}; good enough at {bar.metric} ≥ {bar.at_least:.2f}; "
         f"a difference of {100 * bar.smallest_difference:.0f} points matters"
     )
+    docs = ground.project.docs
+    if docs is not None and not docs.is_dir():
+        return GateResult(
+            gate="use_case",
+            state="failed",
+            found=found,
+            missing=f"the documents: there is no folder {usecase.change.knowledge}",
+            next='put them there as .md or .txt, or set change.knowledge = "none"',
+        )
     if not usecase.description:
         return GateResult(
             gate="use_case",
@@ -66,7 +76,7 @@ def _data(ground: Ground) -> GateResult:
             gate="data",
             state="failed",
             found="the examples cannot be read",
-            missing=str(ground.data_problem).split("\n")[0],
+            missing=_in_a_line(ground.data_problem),
             next="repair the lines that are listed, or: tuneworthy data import FILE --skip-bad",
         )
     enough, have = ENOUGH_EXAMPLES[ground.usecase.output.kind], len(ground.examples)
@@ -89,6 +99,10 @@ def _suite(ground: Ground) -> GateResult:
     have = len(ground.cases)
     if ground.lock is not None:
         return GateResult(gate="suite", state="passed", found=f"{have} cases, locked as {ground.lock.digest[:12]}")
+    problem = ground.suite_problem
+    if isinstance(problem, SuiteChanged | DataError):
+        found = f"{have} cases, not as they were locked" if isinstance(problem, SuiteChanged) else "unreadable cases"
+        return GateResult(gate="suite", state="failed", found=found, missing=_in_a_line(problem), next=problem.next)
     if have < MIN_CASES:
         return GateResult(
             gate="suite",
@@ -101,18 +115,25 @@ def _suite(ground: Ground) -> GateResult:
         gate="suite",
         state="failed",
         found=f"{have} cases, not locked",
-        missing=ground.suite_problem or "the lock",
+        missing="the lock",
         next="run: tuneworthy suite lock",
     )
 
 
+def _in_a_line(problem: TuneworthyError) -> str:
+    """What is wrong, with the first few mistakes."""
+    mistakes = problem.problems if isinstance(problem, DataError) else ()
+    listed = [problem.what, *map(str, mistakes[:3]), *([f"{len(mistakes) - 3} more"] if len(mistakes) > 3 else [])]
+    return " ".join(" · ".join(listed).split())
+
+
 def _hardware(ground: Ground) -> GateResult:
     usecase = ground.usecase
-    if usecase.model.endpoint:
+    if usecase.model.endpoint or usecase.model.base == SCRIPTED:
         return GateResult(
             gate="hardware",
             state="failed",
-            found=f"the base model answers at {usecase.model.endpoint}",
+            found=f"the base model answers {f'at {usecase.model.endpoint}' if usecase.model.endpoint else 'by script'}",
             missing="weights that can be trained here",
             next="name a local folder or hub name as model.base to train",
         )
@@ -161,10 +182,11 @@ def _discipline(ground: Ground) -> GateResult:
     versioned = any((parent / ".git").exists() for parent in (folder, *folder.parents))
     found = (
         f"data version {ground.version[:12] or 'none'}, seed {ground.usecase.seed}, torch {version('torch')}; every "
-        f"run keeps its settings; {free:.0f} GB of disk free; under version control: {'yes' if versioned else 'no'}"
-    )
+        f"run keeps its settings; under version control: {'yes' if versioned else 'no'}"
+    )  # nothing that differs from one run to the next, such as free disk: equal findings are equal records
     if not os.access(folder, os.W_OK) or free < _DISK_GB:
-        missing = "a folder that can be written" if free >= _DISK_GB else f"{_DISK_GB:.0f} GB of free disk"
+        short = f"{_DISK_GB:.0f} GB of free disk, of which {free:.1f} are there"
+        missing = "a folder that can be written" if free >= _DISK_GB else short
         return GateResult(
             gate="discipline", state="failed", found=found, missing=missing, next="make room, or copy the folder"
         )

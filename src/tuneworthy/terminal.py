@@ -4,6 +4,7 @@ machines and people's text goes to standard error."""
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from rich.text import Text
 from tuneworthy.data.read import Reading
 from tuneworthy.ladder import LADDER
 from tuneworthy.records import Comparison, Interval, LeverResult, Record
-from tuneworthy.report.wording import per_answer, percent, points, points_range, visible
+from tuneworthy.report.wording import NOT_MEASURED, per_answer, percent, points, points_range, visible
 from tuneworthy.runs import ArmReport, GateResult, RunRecord
 from tuneworthy.suite.status import SuiteStatus
 
@@ -74,7 +75,8 @@ class Board:
         """An arm was measured on the locked cases."""
         self.arms[report.name] = (report, comparison)
         gain = f", {points(comparison.difference.value)} points" if comparison and comparison.difference else ""
-        self._line(f"{report.name}: {_score(report.interval)} on {report.n} locked cases{gain}")
+        limits = f" ({_limits(report.interval)})" if report.interval else ""
+        self._line(f"{report.name}: {_score(report)}{limits} on {report.n} locked cases{gain}")
 
     def __rich__(self) -> Group:
         seconds = int(time.monotonic() - self._began)
@@ -94,7 +96,7 @@ class Board:
 def table(arms: Sequence[ArmReport], gains: dict[str, Comparison], levers: dict[str, tuple[str, str]]) -> Table:
     """Levers in the order of the ladder: score with interval, difference to the base, cost, state."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("lever", "left"), ("score", "right"), ("95 % interval", "right"), ("vs prompt", "right")):
+    for name, side in (("lever", "left"), ("score", "right"), ("interval", "right"), ("vs prompt", "right")):
         grid.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for name in ("tokens in", "out", "s/answer"):
         grid.add_column(name, justify="right", no_wrap=True)
@@ -119,8 +121,8 @@ def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, 
     notes += [f"{arm.unscored} unscored"] if arm.unscored else []
     grid.add_row(
         arm.name,
-        percent(interval.value) if interval else "no spread",
-        f"{100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else "–",
+        _score(arm),
+        _limits(interval) or "–",
         gained,
         "–" if arm.tokens_in is None else f"{arm.tokens_in:,.0f}",
         "–" if arm.tokens_out is None else f"{arm.tokens_out:,.0f}",
@@ -143,7 +145,7 @@ def verdict(record: RunRecord, folder: Path, *, as_json: bool) -> int:
     console.print(Text(found.decision.replace("_", " ").upper(), style=_DECISIONS[found.decision]))
     for sentence in found.sentences:
         console.print(Text(visible(sentence)))
-    _next(console, f"tuneworthy report {folder} --out report.html", "every case side by side")
+    _next(console, "report", folder, "every case side by side", "--out report.html")
     if as_json:
         _machine(record)
     if found.decision == "undecided":
@@ -168,7 +170,7 @@ def gates(results: Sequence[GateResult], folder: Path, *, as_json: bool) -> int:
             f"{len(failed)} of {len(results)} gates closed ({names}): the levers without training are measured"
         )
         console.print("all the same; training starts when every gate is open.")
-    _next(console, f"tuneworthy run {folder}", "climb the ladder")
+    _next(console, "run", folder, "climb the ladder")
     if as_json:
         _machine(results)
     return REFUSED if failed else MET
@@ -186,7 +188,7 @@ def imported(reading: Reading, folder: Path, *, as_json: bool) -> None:
         console.print(f"{len(reading.rejects):,} rows could not be used: data/rejects.jsonl says why.")
     if reading.replaced:
         console.print(f"What stood there before is kept as {reading.replaced.name}.")
-    _next(console, f"tuneworthy suite build {folder}", "draw the cases that decide")
+    _next(console, "suite build", folder, "draw the cases that decide")
     if as_json:
         _machine(
             {
@@ -213,7 +215,7 @@ def suite(found: SuiteStatus, folder: Path, *, as_json: bool) -> None:
     console.print(grid)
     console.print(f"The locked cases were looked at {found.openings} times.")
     step = ("run", "climb the ladder") if found.lock else ("suite lock", "freeze it")
-    _next(console, f"tuneworthy {step[0]} {folder}", step[1])
+    _next(console, step[0], folder, step[1])
     if as_json:
         _machine(found)
 
@@ -229,7 +231,7 @@ def lever_results(results: Sequence[LeverResult], folder: Path, *, as_json: bool
         grid.add_row(r.lever, score, str(len(r.trials) or "–"), Text(_told(r.state, r.reason), style=_STATES[r.state]))
     console.print(grid)
     console.print("A development score is for choosing; the locked cases decide.")
-    _next(console, f"tuneworthy run {folder}", "compare on the locked cases")
+    _next(console, "run", folder, "compare on the locked cases")
     if as_json:
         _machine(results)
 
@@ -249,7 +251,7 @@ def mask(report: str, rows: Sequence[Sequence[tuple[str, bool]]], *, as_json: bo
         _machine({"report": report, "rows": [[{"token": t, "loss": flag} for t, flag in row] for row in rows]})
 
 
-def comparison(found: Comparison, *, as_json: bool, alpha: float = 0.05) -> int:
+def comparison(found: Comparison, *, as_json: bool) -> int:
     """Two arms; 0 when the candidate is better, 3 when it is not, 4 when that cannot be told."""
     console = _people(as_json)
     difference = found.difference
@@ -265,7 +267,7 @@ def comparison(found: Comparison, *, as_json: bool, alpha: float = 0.05) -> int:
         console.print("Exploratory: this contrast was not registered before the cases were opened.")
     if as_json:
         _machine(found)
-    if difference is not None and p < alpha:
+    if difference is not None and p < 1 - difference.level:
         return MET if difference.value > 0 else REFUSED
     return UNDECIDED
 
@@ -277,13 +279,15 @@ def report(path: Path, *, as_json: bool) -> None:
         _machine({"report": str(path)})
 
 
-def written(paths: Sequence[Path], *, next_step: str) -> None:
+def written(paths: Sequence[Path], folder: Path, *, as_json: bool) -> None:
     """Files of a new use case."""
-    console = _people(False)
+    console = _people(as_json)
     for path in paths:
         console.print(f"  {path}", soft_wrap=True, markup=False)
     console.print(f"{len(paths)} files written.")
-    _next(console, next_step, "look at the prerequisites")
+    _next(console, "check", folder, "look at the prerequisites")
+    if as_json:
+        _machine({"files": [str(path) for path in paths]})
 
 
 # --- parts ----------------------------------------------------------------------------------------
@@ -296,7 +300,8 @@ def _people(as_json: bool) -> Console:
     return console
 
 
-def _next(console: Console, command: str, why: str) -> None:
+def _next(console: Console, verb: str, folder: Path, why: str, options: str = "") -> None:
+    command = " ".join(part for part in ("tuneworthy", verb, shlex.quote(str(folder)), options) if part)
     console.print(Text(f"Next: {command}", style="bold"), Text(f"({why})", style="dim"), soft_wrap=True)
 
 
@@ -309,10 +314,15 @@ def _machine(value: Record | Sequence[Record] | dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _score(interval: Interval | None) -> str:
-    if interval is None:
-        return "no spread"
-    return f"{percent(interval.value)} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+def _score(arm: ArmReport) -> str:
+    """Without an interval there is no score to show: nothing was scored, or graded scores do not vary."""
+    if arm.interval is None:
+        return "no spread" if arm.n else NOT_MEASURED
+    return percent(arm.interval.value)
+
+
+def _limits(interval: Interval | None) -> str:
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""
 
 
 def _state(state: str) -> str:

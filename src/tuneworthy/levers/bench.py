@@ -96,7 +96,7 @@ class Bench:
             return None, LeverResult(
                 lever=lever, state="failed", reason=self._why_unscored(variants), trials=tuple(trials)
             )
-        return self.adopt(lever, variants[best], trials, reason=reason or best)
+        return self.adopt(lever, variants[best], trials, reason=f"{best}; {reason}" if reason else best)
 
     def adopt(
         self, lever: str, candidate: Candidate, trials: Sequence[dict[str, Any]], *, reason: str = "", **cost: float
@@ -148,11 +148,13 @@ def not_tried(lever: str, reason: str) -> tuple[None, LeverResult]:
 
 
 def tokens(arm: Arm) -> dict[str, float]:
-    """Mean tokens per answer."""
-    n = max(1, len(arm.results))
+    """Mean tokens per answer; nothing where nothing was answered. A request that failed is no answer of 0 tokens."""
+    answers = [r.answer for r in arm.results if r.answer.error is None]
+    if not answers:
+        return {}
     return {
-        "tokens_in": round(sum(r.answer.tokens_in for r in arm.results) / n, 1),
-        "tokens_out": round(sum(r.answer.tokens_out for r in arm.results) / n, 1),
+        "tokens_in": round(sum(answer.tokens_in for answer in answers) / len(answers), 1),
+        "tokens_out": round(sum(answer.tokens_out for answer in answers) / len(answers), 1),
     }
 
 

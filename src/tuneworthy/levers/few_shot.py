@@ -13,7 +13,10 @@ from tuneworthy.answering import Answerer
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
 from tuneworthy.records import Candidate, Example, LeverResult, Shots
 
-COUNTS = {"nearest": (2, 4, 8, 16), "fixed": (4, 8)}
+VARIANTS: tuple[tuple[int, Literal["fixed", "nearest"]], ...] = (
+    (2, "nearest"), (4, "fixed"), (4, "nearest"), (8, "fixed"), (8, "nearest"), (16, "nearest"),
+)  # fmt: skip
+"""From cheap to dear: of equal scores the first one wins. A fixed set is read once by a model that keeps prefixes."""
 
 
 class FewShotLever:
@@ -42,18 +45,19 @@ class FewShotLever:
 
     def _fitting(self, bench: Bench, prompt: Candidate, layout: Literal["turns", "inline"]) -> dict[str, Candidate]:
         variants: dict[str, Candidate] = {}
-        for pick, counts in COUNTS.items():
-            for k in (count for count in counts if count <= len(bench.train)):
-                shots = Shots(
-                    pick="nearest" if pick == "nearest" else "fixed",
-                    k=k,
-                    layout=layout,
-                    names=_balanced(bench.train, k, seed=bench.usecase.seed) if pick == "fixed" else (),
-                    data_version=bench.sources.data_version,
-                )
-                candidate = prompt.model_copy(update={"lever": self.name, "shots": shots})
-                if fits(bench, candidate):
-                    variants[f"{k} {pick}"] = candidate
+        for k, pick in VARIANTS:
+            if k > len(bench.train):
+                continue
+            shots = Shots(
+                pick=pick,
+                k=k,
+                layout=layout,
+                names=_balanced(bench.train, k, seed=bench.usecase.seed) if pick == "fixed" else (),
+                data_version=bench.sources.data_version,
+            )
+            candidate = prompt.model_copy(update={"lever": self.name, "shots": shots})
+            if fits(bench, candidate):
+                variants[f"{k} {pick}"] = candidate
         return variants
 
 

@@ -1,0 +1,214 @@
+"""The five prerequisites: what was found, what is missing, what to do next, and what a written reason does."""
+
+import json
+from collections import namedtuple
+
+import pytest
+from small import LABELS, USECASE, small_usecase
+
+from tuneworthy import flow, readiness
+from tuneworthy.errors import DataError, SuiteChanged
+from tuneworthy.ground import prepare
+
+POCKET = USECASE.replace('"scripted"', '"pocket"')
+
+
+@pytest.fixture
+def gates(tmp_path):
+    """name → gate of a small use case after a change of its text."""
+
+    def gates(*change, examples=60, cases=40, locked=False, usecase=POCKET, **overrides):
+        for old, new in change:
+            assert old in usecase
+            usecase = usecase.replace(old, new)
+        usecase += "[override]\n" + "".join(f'{gate} = "{why}"\n' for gate, why in overrides.items())
+        small_usecase(tmp_path, usecase=usecase, examples=examples, cases=cases)
+        if locked:
+            flow.lock_suite(tmp_path, again=False)
+        return {gate.gate: gate for gate in flow.check(tmp_path)}
+
+    return gates
+
+
+def told(gate):
+    return gate.state, gate.missing, gate.next
+
+
+def test_the_use_case_passes_with_its_shape_and_bar_as_evidence(gates):
+    gate = gates()["use_case"]
+    assert told(gate) == ("passed", "", "")
+    assert gate.found == (
+        "input message → 3 labels; good enough at classification ≥ 0.75; a difference of 5 points matters"
+    )
+
+
+def test_a_use_case_without_a_description_fails(gates):
+    gate = gates(('description = "Tenants\' messages go to one of three teams."\n', ""))["use_case"]
+    assert (gate.state, gate.missing) == ("failed", "no description of the task")
+    assert "description =" in gate.next
+
+
+def test_documents_that_are_not_there_fail_the_use_case(gates, tmp_path):
+    change = ("[model]", '[change]\nknowledge = "manuals"\n[model]')
+    gate = gates(change)["use_case"]
+    assert (gate.state, gate.missing) == ("failed", "the documents: there is no folder manuals")
+    (tmp_path / "manuals").mkdir()
+    assert gates(change)["use_case"].state == "passed"
+
+
+@pytest.mark.parametrize(
+    ("examples", "missing"), [(0, "200 more examples (at least 200)"), (60, "140 more examples (at least 200)")]
+)
+def test_too_few_examples(gates, examples, missing):
+    gate = gates(examples=examples)["data"]
+    assert (gate.state, gate.missing) == ("failed", missing)
+    assert gate.next.startswith(f"collect {200 - examples} more rows")
+    assert gate.found.startswith(f"{examples} usable examples")
+
+
+def test_enough_examples(gates):
+    gate = gates(examples=200)["data"]
+    assert told(gate) == ("passed", "", "")
+    assert gate.found.startswith("200 usable examples (0 exact duplicates and 0 that stand in the suite left out)")
+
+
+def test_duplicates_and_leaks_do_not_count_as_examples(gates, tmp_path):
+    gates(examples=200)
+    path = tmp_path / "data" / "examples.jsonl"
+    lines = path.read_text().splitlines()
+    case = json.loads((tmp_path / "suite" / "cases.jsonl").read_text().splitlines()[0])
+    leak = json.dumps({"input": case["input"], "expected": case["expected"]})
+    path.write_text("\n".join([*lines[:-1], lines[0], leak]) + "\n")
+    gate = {gate.gate: gate for gate in flow.check(tmp_path)}["data"]
+    assert (gate.state, gate.missing) == ("failed", "1 more examples (at least 200)")
+    assert "(1 exact duplicates and 1 that stand in the suite left out)" in gate.found
+
+
+def test_examples_that_cannot_be_read_are_named(gates, tmp_path):
+    gates(examples=200)
+    path = tmp_path / "data" / "examples.jsonl"
+    path.write_text(path.read_text() + '{"input": {"message": "x"}, "expected": "garden"}\n')
+    gate = {gate.gate: gate for gate in flow.check(tmp_path)}["data"]
+    assert (gate.state, gate.found) == ("failed", "the examples cannot be read")
+    assert "examples.jsonl:201" in gate.missing
+    assert "--skip-bad" in gate.next
+    with pytest.raises(DataError):
+        prepare(flow.open_project(tmp_path))
+
+
+@pytest.mark.parametrize("cases", [0, 29])
+def test_too_few_cases(gates, cases):
+    gate = gates(cases=cases)["suite"]
+    assert (gate.state, gate.found) == ("failed", f"{cases} cases")
+    assert gate.missing == f"{30 - cases} more cases (at least 30)"
+    assert "tuneworthy suite build" in gate.next
+
+
+def test_an_unlocked_suite(gates):
+    assert told(gates()["suite"]) == ("failed", "the lock", "run: tuneworthy suite lock")
+
+
+def test_a_locked_suite(gates):
+    gate = gates(locked=True)["suite"]
+    assert told(gate) == ("passed", "", "")
+    assert gate.found.startswith("40 cases, locked as ")
+
+
+def test_a_suite_that_changed_since_it_was_locked_fails_its_gate_only(gates, tmp_path):
+    gates(locked=True)
+    path = tmp_path / "suite" / "cases.jsonl"
+    path.write_text(path.read_text().replace("pipe", "pump", 1))
+    found = {gate.gate: gate for gate in flow.check(tmp_path)}
+    assert (found["suite"].state, found["suite"].found) == ("failed", "40 cases, not as they were locked")
+    assert "case case-00 was edited: input" in found["suite"].missing
+    assert "--again" in found["suite"].next
+    assert found["use_case"].state == "passed"
+    with pytest.raises(SuiteChanged, match="case case-00"):
+        prepare(flow.open_project(tmp_path))
+
+
+def test_cases_that_cannot_be_read_fail_their_gate_only(gates, tmp_path):
+    gates()
+    path = tmp_path / "suite" / "cases.jsonl"
+    path.write_text(path.read_text() + "{\n")
+    gate = {gate.gate: gate for gate in flow.check(tmp_path)}["suite"]
+    assert (gate.state, gate.found) == ("failed", "unreadable cases")
+    assert "cases.jsonl:41" in gate.missing
+    with pytest.raises(DataError, match="cannot be used"):
+        prepare(flow.open_project(tmp_path))
+
+
+def test_hardware_that_suffices(gates):
+    gate = gates()["hardware"]
+    assert told(gate) == ("passed", "", "")
+    assert "GB to train (estimate)" in gate.found
+
+
+@pytest.mark.parametrize(
+    ("base", "missing"),
+    [
+        ('"scripted"', "weights that can be trained here"),
+        ('"gpt"\nendpoint = "http://localhost:1/v1"', "weights that can be trained here"),
+        ('"./nowhere"', "there is no such folder"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_here(gates, base, missing):
+    gate = gates(('"pocket"', base))["hardware"]
+    assert (gate.state, gate.missing) == ("failed", missing)
+    assert gate.next
+
+
+def test_too_little_memory(gates):
+    gate = gates(("[budget]", "[hardware]\nmemory_gb = 0.1\n[budget]"))["hardware"]
+    assert gate.state == "failed"
+    assert gate.missing.endswith("GB of memory")
+    assert "smaller base model" in gate.next
+
+
+def test_discipline_and_a_full_disk(gates, monkeypatch):
+    gate = gates()["discipline"]
+    assert told(gate) == ("passed", "", "")
+    assert "seed 0" in gate.found
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10e9, 9.5e9, 0.5e9))
+    full = gates()["discipline"]
+    assert told(full) == ("failed", "1 GB of free disk, of which 0.5 are there", "make room, or copy the folder")
+
+
+def test_a_folder_that_cannot_be_written(gates, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert told(gates()["discipline"])[:2] == ("failed", "a folder that can be written")
+
+
+def test_what_a_gate_found_does_not_change_with_the_free_disk(gates, monkeypatch):
+    first = gates()
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10e12, 1, 9e12))
+    assert gates() == first
+
+
+def test_a_written_reason_opens_the_gate_and_is_kept(gates):
+    found = gates(data="we have no more rows this year", use_case="this one has passed anyway")
+    assert (found["data"].state, found["data"].override) == ("overridden", "we have no more rows this year")
+    assert found["data"].missing == "140 more examples (at least 200)"
+    assert (found["use_case"].state, found["use_case"].override) == ("passed", "")
+    assert readiness.refusal([found["data"], found["use_case"]]) == ""
+
+
+def test_the_refusal_names_every_closed_gate(gates):
+    told = readiness.refusal(list(gates().values()))
+    assert told == (
+        "the gate 'data' is closed: 140 more examples (at least 200); the gate 'suite' is closed: the lock"
+    )
+
+
+def test_one_label_in_the_data_is_read(gates, tmp_path):
+    gates(examples=30)
+    path = tmp_path / "data" / "examples.jsonl"
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines() if LABELS[0] in line))
+    assert {gate.gate: gate for gate in flow.check(tmp_path)}["data"].found.startswith("10 usable examples")
+
+
+def test_the_generated_rows_are_not_near_each_other(tmp_path):
+    ground = prepare(small_usecase(tmp_path))
+    assert (len(ground.examples), len(ground.leaked), len(ground.cases)) == (60, 0, 40)
