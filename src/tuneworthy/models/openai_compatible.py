@@ -6,12 +6,15 @@ import ipaddress
 import json
 import os
 import random
+import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,7 +26,13 @@ from tuneworthy.usecase import ModelChoice, Privacy
 AGAIN = (408, 409, 429, 500, 502, 503, 504)
 """Statuses after which asking again makes sense."""
 
-_INTERNAL = (".local", ".internal", ".lan", ".home.arpa")
+_INTERNAL = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+_OWN = tuple(
+    ipaddress.ip_network(network)
+    for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+)
+"""This machine, RFC 1918 and RFC 4193. Python's `is_private` also holds ranges that are nobody's own network:
+link-local (where clouds answer for themselves), documentation, benchmarking, Teredo."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +57,51 @@ def open_endpoint(choice: ModelChoice, *, privacy: Privacy, patience: Patience |
         PrivacyRefused: on_premises, and the host is neither this machine nor in a private network.
         ModelError: the environment variable for the key is not set, or the URL is none.
     """
-    host = urlsplit(choice.endpoint).hostname
-    if not host or urlsplit(choice.endpoint).scheme not in ("http", "https"):
-        raise ModelError("the endpoint is not a URL", next="e.g. http://localhost:8000/v1", where=choice.endpoint)
+    host = _host(choice.endpoint)
     if privacy == "on_premises" and not is_private(host):
         raise PrivacyRefused(
             f"the privacy posture is on_premises, but {host} is not a host of your own network",
             next="use a local model, or change privacy in usecase.toml if sending the data there is allowed",
         )
-    key = os.environ.get(choice.api_key_env, "") if choice.api_key_env else ""
+    key = os.environ.get(choice.api_key_env, "").strip() if choice.api_key_env else ""
     if choice.api_key_env and not key:
         raise ModelError(f"the environment variable {choice.api_key_env} is not set", next="set it to the API key")
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(f"the environment variable {choice.api_key_env} holds no API key", next="copy the key again")
     return Endpoint(choice.base, choice.endpoint.rstrip("/"), key, patience or Patience())
 
 
 def is_private(host: str) -> bool:
     """Loopback, private ranges, and names that only a private network resolves."""
+    name = host.lower()
     try:
-        return ipaddress.ip_address(host).is_private
+        address = ipaddress.ip_address(name)
     except ValueError:
-        return host == "localhost" or "." not in host or host.endswith(_INTERNAL)
+        # A number without dots is an IPv4 address to the resolver: 134744072 is 8.8.8.8.
+        number = re.fullmatch(r"\d+|0x[0-9a-f]*", name)
+        known = ("." not in name and not number) or name.endswith(_INTERNAL)
+        return known and re.fullmatch(r"[a-z0-9_.-]+", name) is not None
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_unspecified or any(address in network for network in _OWN)
+
+
+def _host(endpoint: str) -> str:
+    """The host that would be asked, read by the library that asks it."""
+    try:
+        url = httpx.URL(endpoint)
+        known = url.scheme in ("http", "https") and (url.port or 0) <= 65535
+        host = url.raw_host.decode("ascii") if known else ""
+    except (httpx.InvalidURL, ValueError):
+        url, host = httpx.URL(), ""
+    if not host:
+        raise ModelError("the endpoint is not a URL", next="e.g. http://localhost:8000/v1", where="model.endpoint")
+    if url.userinfo:
+        raise ModelError(
+            "the endpoint holds a user name or password, which would be written to files",
+            next="put the key into an environment variable and name that as model.api_key_env",
+            where="model.endpoint",
+        )
+    return host
 
 
 class Endpoint:
@@ -77,23 +111,30 @@ class Endpoint:
         self.name, self.context = name, None
         self.digest = digest(["endpoint", url, name])  # the key decides nothing and is never written
         self._url, self._patience = f"{url}/chat/completions", patience
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._key = key
 
     def complete(
         self, requests: Sequence[Request], on_done: Callable[[int, Completion], None] | None = None
     ) -> list[Completion]:
         """One completion per request, in order; `on_done` in the order in which they arrive."""
         done: dict[int, Completion] = {}
+        stopped = threading.Event()
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         with (
-            httpx.Client(timeout=self._patience.timeout, headers=self._headers, trust_env=False) as client,
+            httpx.Client(timeout=self._patience.timeout, headers=headers, trust_env=False) as client,
             ThreadPoolExecutor(self._patience.at_once) as pool,
         ):
-            waiting = {pool.submit(self._ask, client, request): index for index, request in enumerate(requests)}
-            for future in as_completed(waiting):
-                index = waiting[future]
-                done[index] = future.result()
-                if on_done is not None:
-                    on_done(index, done[index])
+            waiting = {pool.submit(self._ask, client, request, stopped): n for n, request in enumerate(requests)}
+            try:
+                for future in as_completed(waiting):
+                    index = waiting[future]
+                    done[index] = future.result()
+                    if on_done is not None:
+                        on_done(index, done[index])
+            except BaseException:  # Ctrl-C: what was not sent yet is not sent any more
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return [done[index] for index in range(len(requests))]
 
     def count_tokens(self, messages: Sequence[Message]) -> None:
@@ -105,7 +146,13 @@ class Endpoint:
         wanted = request.constraint
         return "an endpoint cannot score given labels" if wanted is not None and wanted.how == "score" else ""
 
-    def _ask(self, client: httpx.Client, request: Request) -> Completion:
+    def _ask(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Completion:
+        completion = self._tried(client, request, stopped)
+        if self._key and self._key in completion.detail:  # a server may repeat it when it refuses
+            return completion.model_copy(update={"detail": completion.detail.replace(self._key, "(key)")})
+        return completion
+
+    def _tried(self, client: httpx.Client, request: Request, stopped: threading.Event) -> Completion:
         started = time.perf_counter()
         dice = random.Random(digest(request.model_dump(mode="json")))
         failure = Completion(finish="error", error="transport", detail="not asked")
@@ -114,24 +161,23 @@ class Endpoint:
                 response = client.post(self._url, json=_body(self.name, request))
             except httpx.TimeoutException:
                 failure = _failed("timeout", f"no answer within {self._patience.timeout:g} s")
-                wait = self._wait(attempt, dice, {})
+                wait = self._wait(attempt, dice)
             except httpx.HTTPError as error:
                 failure = _failed("transport", f"{type(error).__name__}: {error}")
-                wait = self._wait(attempt, dice, {})
+                wait = self._wait(attempt, dice)
             else:
                 if response.status_code not in AGAIN:
                     return _read(response, request, time.perf_counter() - started)
                 failure = _failed("transport", f"HTTP {response.status_code}")
-                wait = self._wait(attempt, dice, response.headers)
-            if wait > self._patience.longest_wait or attempt + 1 == self._patience.attempts:
+                asked = _asked_wait(response.status_code, response.headers)
+                wait = self._wait(attempt, dice) if asked is None else asked
+            if wait > self._patience.longest_wait or attempt + 1 == self._patience.attempts or stopped.wait(wait):
                 break
-            time.sleep(wait)
         return failure.model_copy(update={"seconds": time.perf_counter() - started})
 
-    def _wait(self, attempt: int, dice: random.Random, headers: Mapping[str, str]) -> float:
-        """Seconds: what the server asks for, else doubling with a random part."""
-        asked = _seconds(headers.get("retry-after")) or _seconds(headers.get("x-ratelimit-reset-requests"))
-        return asked if asked is not None else self._patience.first_wait * 2**attempt * (1 + dice.random() / 2)
+    def _wait(self, attempt: int, dice: random.Random) -> float:
+        """Seconds, doubling, with a random part."""
+        return self._patience.first_wait * 2.0**attempt * (1 + dice.random() / 2)
 
 
 def _body(name: str, request: Request) -> dict[str, Any]:
@@ -164,21 +210,21 @@ def _schema(constraint: Constraint) -> Any:
 
 def _read(response: httpx.Response, request: Request, seconds: float) -> Completion:
     """A response as a completion; whatever is not as the interface says is a failure of the channel."""
-    if response.status_code >= 400:
+    if not response.is_success:  # other addresses are not followed: they might be elsewhere
         return _failed(_refusal(response), f"HTTP {response.status_code}: {response.text[:200]}")
     try:
         body = response.json()
         choice = body["choices"][0]
         text, finish = choice["message"]["content"], choice.get("finish_reason")
-        usage = body.get("usage") or {}
+        usage = body.get("usage")
         if finish == "content_filter":
             return _failed("content_filter", "the endpoint withheld the answer")
         if not isinstance(text, str):
             return _failed("parse", "the answer holds no text")
         return Completion(
-            text=_label(text, request.constraint),
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
+            text=_whole(_label(text, request.constraint)),
+            tokens_in=_count(usage, "prompt_tokens"),
+            tokens_out=_count(usage, "completion_tokens"),
             seconds=seconds,
             finish="length" if finish == "length" else "stop",
         )
@@ -187,11 +233,26 @@ def _read(response: httpx.Response, request: Request, seconds: float) -> Complet
 
 
 def _label(text: str, constraint: Constraint | None) -> str:
-    """Labels travel in an object, because the interface enforces objects only."""
+    """Labels travel in an object, because the interface enforces objects only. Where the endpoint enforced nothing or
+    the object was cut, the text stays as the model wrote it: a malformed answer is judged, not left out."""
     if constraint is None or constraint.kind != "labels":
         return text
-    value = json.loads(text)
-    return str(value["answer"])
+    try:
+        answer = json.loads(text)["answer"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return text
+    return answer if isinstance(answer, str) else text
+
+
+def _whole(text: str) -> str:
+    """Halves of surrogate pairs, which JSON can carry and no file can, become the replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _count(usage: Any, name: str) -> int:
+    """Tokens, or 0 where the endpoint does not tell."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _refusal(response: httpx.Response) -> UnscoredReason:
@@ -202,12 +263,31 @@ def _failed(reason: UnscoredReason, detail: str) -> Completion:
     return Completion(finish="error", error=reason, detail=detail)
 
 
-def _seconds(value: str | None) -> float | None:
-    """Retry-After and rate-limit headers: seconds, with or without their unit. Dates are not understood: None."""
-    if value is None:
-        return None
+def _asked_wait(status: int, headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait; None where it asks for nothing that can be read."""
+    value = headers.get("retry-after", "")
+    asked = _seconds(value)
+    if asked is None:
+        asked = _until(value)
+    if asked is None and status == 429:  # sent with every answer, and about nothing but the limit
+        asked = _seconds(headers.get("x-ratelimit-reset-requests", ""))
+    return asked
+
+
+def _seconds(value: str) -> float | None:
+    """Seconds, with or without their unit: 2, 2s, 200ms."""
     try:
         found = float(value.removesuffix("ms")) / 1000 if value.endswith("ms") else float(value.removesuffix("s"))
     except ValueError:
         return None
     return found if 0 <= found < float("inf") else None
+
+
+def _until(value: str) -> float | None:
+    """Seconds until a date as HTTP writes it."""
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
