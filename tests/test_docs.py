@@ -22,7 +22,8 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"),
 
 def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -35,7 +36,8 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
 
 def commands(text: str) -> Iterator[list[str]]:
     """The words of every `tuneworthy …` and `make …` that a page tells the reader to type."""
-    for line in re.findall(r"`((?:tuneworthy|make) [^`\n]+)`|^ {0,4}\$? ?((?:tuneworthy|make) .+)$", text, re.MULTILINE):
+    typed = r"`((?:tuneworthy|make) [^`\n]+)`|^ {0,4}\$? ?((?:tuneworthy|make) .+)$"
+    for line in re.findall(typed, text, re.MULTILINE):
         yield next(part for part in line if part).split()
 
 

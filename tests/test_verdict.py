@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuneworthy.evidence import Facts, cases_for_bar
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.statistics import (
     cases_needed,
@@ -466,3 +467,15 @@ def test_tune_only_with_a_registered_sure_and_large_gain(
     if verdict.decision == "do_not_tune" and verdict.lever:
         assert wilson(a + c, n).low >= 0.7
     assert verdict == decide(Evidence(bar=bar, n_cases=n, arms=arms, comparisons=(compared,), not_tried=NO_CONSTRAINED))
+
+
+def test_cases_that_share_clusters_count_for_fewer() -> None:
+    bar = Bar(metric="exact", at_least=0.8, smallest_difference=0.05)
+    alone = ArmSummary(lever="rag", arm="rag", trained=False, interval=wilson(96, 96), n=96)
+    in_eight = ArmSummary(lever="rag", arm="rag", trained=False, interval=wilson(8, 8), n=96)
+    assert alone.state(bar) == "met"
+    assert in_eight.state(bar) == "unclear"
+    facts = Facts(Evidence(bar=bar, n_cases=96, arms=(in_eight,)))
+    more = cases_for_bar(facts, in_eight)
+    assert more is not None
+    assert wilson((96 + more) / 12, (96 + more) / 12).low == pytest.approx(0.8, abs=0.02)  # twelve cases a cluster

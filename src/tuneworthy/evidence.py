@@ -191,7 +191,11 @@ def cases_for_bar(facts: Facts, arm: ArmSummary) -> int | None:
         half = interval.high - interval.value if interval.value < bar else interval.value - interval.low
         need = arm.n * (half / (interval.value - bar)) ** 2
     else:
-        need = float(statistics.cases_to_clear(interval.value, bar, level=interval.level) or math.inf)
+        # Cases that share clusters count for fewer: as many as would give this limit if they were on their own.
+        limit = interval.high if interval.value < bar else interval.low
+        alone = statistics.cases_to_clear(interval.value, limit, level=interval.level) or arm.n
+        cleared = statistics.cases_to_clear(interval.value, bar, level=interval.level) or math.inf
+        need = cleared * arm.n / alone
     return max(1, math.ceil(need) - arm.n) if need < MOST_CASES else None
 
 

@@ -130,7 +130,7 @@ def _nothing_trained(facts: Facts) -> Verdict | None:
     settles = [f"pass the gate {', '.join(failed)}, then train"] if failed else ["measure a trained lever"]
     more = cases_for_bar(facts, best) if best and best.state(bar) == "unclear" else None
     if best and more:
-        settles.insert(0, f"{more} more cases would show whether {best.lever} meets the bar, if its rate stays")
+        settles.insert(0, f"{_more(more)} would show whether {best.lever} meets the bar, if its rate stays")
     return _undecided(facts, reasons, "; or ".join(settles), more)
 
 
@@ -203,7 +203,7 @@ def _open_questions(facts: Facts) -> Verdict:
     more = max(numbers, default=None)
     settles = [o.settles for o in obstacles if o.settles]
     if more:
-        settles.insert(0, f"{more} more cases, if rates and differences stay as they are")
+        settles.insert(0, f"{_more(more)}, if rates and differences stay as they are")
     settles = settles or ["no number of cases within reach: what was measured sits on the limit"]
     reasons = [*([_contest_told(facts.contest)] if facts.contest else []), *(o.reason for o in obstacles)]
     return _undecided(facts, reasons, "; ".join(dict.fromkeys(settles)), more)
@@ -401,6 +401,10 @@ def _level(facts: Facts) -> str:
 def _p(contest: Comparison) -> str:
     p = p_of(contest)
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _more(cases: int) -> str:
+    return f"{cases} more case{'s' * (cases > 1)}"
 
 
 def _percent(score: float) -> str:

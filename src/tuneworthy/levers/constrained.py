@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tuneworthy.answering import Answerer
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
-from tuneworthy.records import Candidate, Constraint, LeverResult, Request
+from tuneworthy.records import Candidate, Constraint, LeverResult
 from tuneworthy.usecase import Output
 
 
@@ -29,7 +30,9 @@ class ConstrainedLever:
         variants, problems = {}, []
         for label, constraint in constraints(bench.usecase.output).items():
             candidate = start.model_copy(update={"lever": self.name, "constraint": constraint})
-            problem = bench.sources.model.constraint_problem(Request(messages=(), constraint=constraint))
+            row = bench.dev[0].input if bench.dev else {}
+            request = Answerer(candidate, bench.sources).request(row, ())
+            problem = bench.sources.model.constraint_problem(request)
             if problem:
                 problems.append(f"{label}: {problem}")
             else:

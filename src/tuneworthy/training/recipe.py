@@ -128,7 +128,7 @@ def recipe_for(
         method=method,
         r=rank,
         alpha=32.0,  # the same at every rank keeps the best rate nearly rank-free ("LoRA Without Regret")
-        dropout=0.05 if n_examples < 500 and method == "lora" else 0.0,
+        dropout=0.05 if n_examples < 500 and method == "lora" and not tiny else 0.0,
         learning_rate=rates[1],
         epochs=epochs,
         batch_size=min(n_examples, TINY_BATCH) if tiny else _batch_size(n_examples, epochs),
