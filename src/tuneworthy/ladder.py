@@ -276,11 +276,13 @@ class Ladder:
         return start is not None and identical_answers(start, self.arms[name])
 
     def _discordance(self) -> float | None:
-        """Share of development cases on which the base and the best untrained lever differ."""
-        best = self.reference()
-        if best in (None, BASE) or BASE not in self.bench.dev_arms:
+        """Share of development cases on which the two best untrained levers differ: what a closer contest looks like
+        (the base model's own share says little where it answers nothing rightly)."""
+        scores = {name: self.bench.dev_arms[name].scores() for name in UNTRAINED if name in self.bench.dev_arms}
+        best = sorted((name for name in scores if scores[name]), key=lambda name: -_mean(scores[name]))[:2]
+        if len(best) < 2:
             return None
-        one, two = self.bench.dev_arms[BASE].scores(), self.bench.dev_arms[str(best)].scores()
+        one, two = scores[best[0]], scores[best[1]]
         both = one.keys() & two.keys()
         return sum(one[case] != two[case] for case in both) / len(both) if both else None
 
@@ -342,3 +344,7 @@ class Ladder:
 
     def _digests(self) -> dict[str, str]:
         return {name: candidate_digest(candidate) for name, candidate in sorted(self.bench.found.items())}
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return sum(scores.values()) / len(scores)
