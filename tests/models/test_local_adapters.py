@@ -31,7 +31,7 @@ REQUESTS = [ask(question, system=LONG) for question in QUESTIONS[:4]]
 def adapters(base_folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("adapters")
     return [
-        write_adapter(base_folder, root / str(seed), seed=seed, r=1 + seed % 3) for seed in range(KEPT_ADAPTERS + 3)
+        write_adapter(base_folder, root / str(seed), seed=seed, r=1 + seed % 3) for seed in range(KEPT_ADAPTERS + 2)
     ]
 
 

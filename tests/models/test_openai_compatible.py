@@ -197,7 +197,7 @@ def talking():
         yield running
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     body=json_values | nearly,
     status=st.sampled_from([200, 200, 201, 204, 302, 400, 404, 418]),

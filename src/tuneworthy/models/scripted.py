@@ -74,7 +74,7 @@ def open_scripted(folder: Path) -> Scripted:
         rules = json.loads(path.read_text("utf-8"))
         if not isinstance(rules, dict) or not all(isinstance(text, str) for text in rules.values()):
             raise ValueError("not an object of texts")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the scripted model has no rules: {error}", next="write scripted.json", where=str(path)
         ) from None

@@ -64,6 +64,13 @@ def checked(path: Path, choice: ModelChoice) -> dict[str, Any]:
                 "code",
                 where=str(path / name),
             )
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(
+            "an adapter lies among the files of the base model",
+            why="transformers would put it in unasked, and the tuned model would stand as the base",
+            next="move adapter_config.json to a folder of its own",
+            where=str(path),
+        )
     _require_weights(path, choice)
     if not settings.get("chat_template") and not (path / "chat_template.jinja").is_file():
         raise ModelError(
@@ -126,7 +133,7 @@ def _require_weights(path: Path, choice: ModelChoice) -> None:
     if weight_files(path) and (choice.allow_pickle or not only_pickles(path)):
         return
     pickles = [file.name for pattern in _PICKLES for file in path.glob(pattern)]
-    if pickles:
+    if pickles and not choice.allow_pickle:
         raise UnsafeModel(
             f"the weights are a pickle file ({pickles[0]}), which can run code when it is opened",
             next="convert them to safetensors, or set model.allow_pickle = true",
@@ -154,7 +161,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """A JSON object in a file. Raises ModelError where it is none."""
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot be read as JSON: {error}", next="copy the file again", where=str(path)) from None
     if not isinstance(value, dict):
         raise ModelError("is not a JSON object", next="copy the file again", where=str(path))
