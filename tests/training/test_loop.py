@@ -14,6 +14,7 @@ from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.training import loop
 from tuneworthy.training.batches import collate, micro_batches, step_rows
 from tuneworthy.training.checkpoints import checkpoint_folder
+from tuneworthy.training.delivery import weaken
 from tuneworthy.training.loop import gradients, train
 from tuneworthy.training.network import mean_loss, open_base, trainable, tunable, weights_digest
 from tuneworthy.training.recipe import Recipe
@@ -129,6 +130,26 @@ def test_e4_a_zero_step_adapter_answers_exactly_like_the_base(base, base_folder,
     assert (done.steps, done.stopped, done.chosen.step) == (0, "share", 0)
     plain = plain_peft(base_folder, tmp_path)
     assert [greedy(plain, base.tokenizer, f"q{number}") for number in range(4)] == before
+
+
+def test_a_weakened_adapter_is_a_folder_of_its_own_that_plain_peft_loads(base, base_folder, encoded, tmp_path):
+    train(base, QUICK, encoded, tmp_path / "adapter")
+    assert weaken(tmp_path / "adapter", 1.0) == tmp_path / "adapter"
+    half = weaken(tmp_path / "adapter", 0.5)
+    ids = torch.tensor([base.tokenizer.encode("q1")])
+    logits = {}
+    for name, folder, scale in (
+        ("folder", half, 1.0),
+        ("set", tmp_path / "adapter", 0.5),
+        ("whole", tmp_path / "adapter", 1.0),
+    ):
+        network = plain_peft(base_folder, folder)
+        for module in network.modules():
+            if hasattr(module, "set_scale"):
+                module.set_scale("default", scale)
+        logits[name] = network(input_ids=ids).logits
+    assert torch.equal(logits["folder"], logits["set"])
+    assert not torch.allclose(logits["folder"], logits["whole"])
 
 
 def test_the_base_is_untouched_afterwards_and_the_random_state_too(base, encoded, tmp_path):

@@ -135,7 +135,7 @@ class _Tuning:
             reason = f"the finalist has no development score: it {first.stopped}"
             return None, LeverResult(lever=self.lever, state="failed", reason=reason, trials=tuple(self.trials))
         scale = self._scale(first)
-        candidates = [self._candidate(Path(t.folder), t.weights, scale) for t in trained]
+        candidates = [self._weakened(t, scale) for t in trained]
         self.bench.other_seeds[self.lever] = tuple(candidates[1:])
         return self.bench.adopt(
             self.lever,
@@ -310,6 +310,14 @@ class _Tuning:
             return self._model.with_weights(folder / candidate.tuned.path)
         assert candidate.adapter is not None
         return self._model.with_adapter(folder / candidate.adapter.path, candidate.adapter.scale)
+
+    def _weakened(self, trained: Trained, scale: float) -> Candidate:
+        """The candidate at this scale, from a folder that any other tool loads with the same effect."""
+        from tuneworthy.training.delivery import weaken
+        from tuneworthy.training.network import weights_digest
+
+        folder = weaken(Path(trained.folder), scale)
+        return self._candidate(folder, weights_digest(folder), 1.0)
 
     def _candidate(self, folder: Path, weights: str, scale: float) -> Candidate:
         path = str(folder.relative_to(self.bench.sources.folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from tuneworthy.errors import TrainingError
 from tuneworthy.records import Record
 from tuneworthy.training.checkpoints import OWN_FILES, Identity, Standing, checkpoint_folder, refuse_other
 from tuneworthy.training.choice import Point
-from tuneworthy.training.network import Base, weights_digest
+from tuneworthy.training.network import ADAPTER_FILES, Base, weights_digest
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import LossReport
 
@@ -138,6 +139,30 @@ def deliver(
     if stopped != "share":
         shutil.rmtree(out / "checkpoints")
     return done
+
+
+def weaken(folder: Path, scale: float) -> Path:
+    """The adapter at `scale` times its strength, as a folder of its own that plain peft loads; at 1 the folder itself.
+
+    LoRA adds alpha / r · B·A to a weight, so scaling alpha scales the adapter.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    if scale == 1.0:
+        return folder
+    out = folder.with_name(f"{folder.name}-scale-{scale:g}")
+    try:
+        out.mkdir(exist_ok=True)
+        for source in folder.iterdir():
+            if source.is_file() and source.name not in (ADAPTER_FILES[0], "training.json"):
+                shutil.copyfile(source, out / source.name)
+        settings = json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise storage_error(error, out) from error
+    settings["lora_alpha"] *= scale
+    write_whole(out / ADAPTER_FILES[0], json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    return out
 
 
 def _copy_weights(checkpoint: Path, out: Path) -> None:
