@@ -258,7 +258,8 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
     limits = f"{points(difference.value)} points ({points_range(difference)})" if difference else "no interval"
     console.print(f"{found.candidate} against {found.reference}, n = {found.n}: {limits}")
     p = found.p if found.p_adjusted is None else found.p_adjusted
-    console.print(f"{found.test}: p = {p:.4f}; {found.wins} cases better, {found.losses} worse")
+    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    console.print(f"{found.test}: {told}; {found.wins} cases better, {found.losses} worse")
     if found.dropped:
         console.print(f"{found.dropped} unscored cases left out; at worst {points(found.worst_case)} points")
     if found.note:
