@@ -17,14 +17,22 @@ VERBS = ("init", "check", "data", "suite", "run", "eval", "train", "compare", "r
 """In the order in which they are needed. Typer would list groups last."""
 
 
-class _InOrder(TyperGroup):
+class _Verbs(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {verb: self.commands[verb] for verb in sorted(self.commands, key=VERBS.index)}
 
+    def invoke(self, ctx: Any) -> Any:
+        """Typer would end without a word on Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nStopped. What was finished is kept: the same command continues.\n")
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
-    cls=_InOrder,
+    cls=_Verbs,
     name="tuneworthy",
     help="Is fine-tuning worthwhile for this task? Answered by measurement.",
     no_args_is_help=True,
@@ -216,9 +224,6 @@ def main() -> None:
     except TuneworthyError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. What was finished is kept: the same command continues.\n")
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":
