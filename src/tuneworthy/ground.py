@@ -47,7 +47,7 @@ class Ground:
         """The development split as cases: free use."""
         names = set(self.split.dev)
         return tuple(
-            Case(id=example.name, input=example.input, expected=example.expected)
+            Case(id=example.name, input=example.input, expected=example.expected, evidence=example.evidence)
             for example in self.examples
             if example.name in names
         )

@@ -70,11 +70,13 @@ class Example(Record):
     input: dict[str, JsonValue]
     expected: JsonValue
     """a label or text (str), or a JSON object, as the output of the use case says"""
+    evidence: str = ""
+    """the passage that holds the facts, where the row has one: the diagnosis shows it to the model"""
     provenance: Provenance = Provenance(source="")
 
     @cached_property
     def name(self) -> str:
-        """16 hexadecimal digits of the hash of input and expected output; provenance does not count."""
+        """16 hexadecimal digits of the hash of input and expected output; evidence and provenance do not count."""
         return digest({"input": self.input, "expected": self.expected})[:16]
 
 

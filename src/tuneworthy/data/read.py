@@ -35,6 +35,8 @@ class Reading:
     """the rows behind `problems`, in the same order"""
     unused: tuple[str, ...] = ()
     """columns that went nowhere"""
+    lines: tuple[int, ...] = ()
+    """line of `source` where each example begins"""
     replaced: Path | None = None
     """where `import_file` kept the examples that stood there before"""
 
@@ -50,7 +52,8 @@ class Reading:
 
 
 def read_examples(path: Path, usecase: UseCase, *, mapping: Mapping[str, str] | None = None) -> Reading:
-    """Read examples in whichever format they are; rows that cannot be used are in `problems` and `rejects`.
+    """Read examples in whichever format they are, with `evidence` where rows have it; rows that cannot be used are in
+    `problems` and `rejects`.
 
     Args:
         mapping: `input.<field>` and `expected` → column; without it the format is detected.
@@ -60,14 +63,24 @@ def read_examples(path: Path, usecase: UseCase, *, mapping: Mapping[str, str] | 
     """
     rows, found = _open(path, usecase, mapping)
     expected = Expected(usecase.output)
-    examples, problems, rejects = [], [], []
+    examples, lines, problems, rejects = [], [], [], []
     for row in rows:
         try:
             examples.append(_example(row, found, usecase, expected, path.name))
+            lines.append(row.line)
         except ValueError as error:
             problems.append(_problem(path, row, error))
             rejects.append(row)
-    return Reading(path, found.name, found.mapping, tuple(examples), tuple(problems), tuple(rejects), found.unused)
+    return Reading(
+        source=path,
+        format=found.name,
+        mapping=found.mapping,
+        examples=tuple(examples),
+        problems=tuple(problems),
+        rejects=tuple(rejects),
+        unused=found.unused,
+        lines=tuple(lines),
+    )
 
 
 def read_cases(path: Path, usecase: UseCase) -> tuple[Case, ...]:
@@ -151,7 +164,18 @@ def _example(row: RawRow, found: Format, usecase: UseCase, expected: Expected, s
     provenance = Provenance(source=source, line=row.line, format=found.name)
     if found.name == "native" and isinstance(row.values.get("provenance"), dict):
         provenance = _origin(row.values["provenance"])
-    return Example(input=read_input(raw_input, usecase), expected=expected.read(raw_expected), provenance=provenance)
+    return Example(
+        input=read_input(raw_input, usecase),
+        expected=expected.read(raw_expected),
+        evidence=_evidence(row, usecase),
+        provenance=provenance,
+    )
+
+
+def _evidence(row: RawRow, usecase: UseCase) -> str:
+    """The column of that name, where it holds a text and is no field of the input."""
+    value = row.values.get("evidence")
+    return str(clean(value, "evidence")).strip() if isinstance(value, str) and "evidence" not in usecase.input else ""
 
 
 def _origin(given: dict[str, Any]) -> Provenance:

@@ -40,7 +40,10 @@ def draw(examples: Sequence[Example], clusters: Sequence[int], *, n: int, seed: 
     for group in _in_proportion(piles, one_each=3 * len(piles) <= n):
         if len(cases) + len(group) <= n:
             twins = group[0].name if len(group) > 1 else ""
-            cases += [Case(id=row.name, input=row.input, expected=row.expected, cluster=twins) for row in group]
+            cases += [
+                Case(id=row.name, input=row.input, expected=row.expected, evidence=row.evidence, cluster=twins)
+                for row in group
+            ]
     if len(cases) < MIN_CASES:
         raise SuiteNotLocked(
             f"only {len(cases)} cases can be drawn from {len(examples)} rows, of {n} asked for",

@@ -1,0 +1,465 @@
+"""Why does the base fail, and which lever does each failure point to? One thing is changed at a time.
+
+    same output, read leniently ─┐
+    constraint while decoding    ├─ format          repeats at temperature 0.7 ── consistency
+    shots / shuffled targets     ├─ behaviour       gold passage / distractor  ── knowledge
+                                 └─ classify ←───── retrieved passage ─────────── retrieval
+
+Development cases only; every answer comes through the one path that answers, and is kept like all others. What was
+not tried makes its rules "not measured" (evidence/statistics, section 13).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from pydantic import JsonValue
+
+from tuneworthy.answering import Answerer, Sources
+from tuneworthy.content import digest
+from tuneworthy.measure import statistics
+from tuneworthy.measure.compare import compare
+from tuneworthy.measure.evaluate import Yardstick, measure
+from tuneworthy.measure.passages import Gold, find_gold
+from tuneworthy.project import Project
+from tuneworthy.records import Arm, Candidate, Case, CaseResult, Comparison, Input, Interval, Passage, Record, Score
+from tuneworthy.scorers.classification import Classification
+from tuneworthy.scorers.reading import lenient_json
+from tuneworthy.usecase import Output
+
+REPEATS = 5
+TEMPERATURE = 0.7
+
+Cause = Literal[
+    "measurement", "format", "behaviour", "knowledge", "retrieval", "reasoning",
+    "consistency", "capability", "out_of_reach", "unexplained", "not_measured",
+]  # fmt: skip
+
+POINTS_TO: dict[Cause, str] = {
+    "measurement": "repair the case; never train on it",
+    "format": "constrained decoding, or a clearer prompt",
+    "behaviour": "few-shot; training where the prompt grows too long",
+    "knowledge": "retrieval",
+    "retrieval": "a better index or query; not training",
+    "reasoning": "room to reason, tools, or a larger base model",
+    "consistency": "voting over repeats, or training",
+    "capability": "another base model",
+    "out_of_reach": "drop the case, or define it anew",
+    "unexplained": "look at these cases: something mended them, and no rule says what",
+    "not_measured": "nothing that was tried mended them",
+}
+"""Cause → the lever that it points to, in the order in which the rules are tried."""
+
+
+class Outcomes(NamedTuple):
+    """Did one case pass under each intervention? None = not tried, or not scored."""
+
+    base: bool | None
+    lenient: bool | None = None
+    """the same output, read leniently"""
+    shaped: bool | None = None
+    """is there an answer of the declared shape in the output at all, read leniently"""
+    constrained: bool | None = None
+    shots: bool | None = None
+    shuffled: bool | None = None
+    """the same shots, each with another one's target"""
+    gold: bool | None = None
+    """with the passage that holds the facts"""
+    distractor: bool | None = None
+    """with another passage of about that length"""
+    retrieved: bool | None = None
+    reasoned: bool | None = None
+    """gold passage and room to reason"""
+    repeats: tuple[bool, ...] = ()
+    stronger: bool | None = None
+    """a stronger model with the gold passage"""
+    disputed: bool | None = None
+    """two people disagree on the expected answer"""
+
+
+class CaseDiagnosis(Record):
+    """One failed case."""
+
+    case: str
+    cause: Cause
+    passed: dict[str, bool | None] = {}
+    """intervention → did the case pass; None = not tried, or not scored"""
+
+
+class Share(Record):
+    """How many of the failed cases have one cause."""
+
+    cause: Cause
+    cases: int
+    share: Interval
+    """of the failed cases, Wilson"""
+    points_to: str
+    """the lever that would mend it"""
+
+
+class Diagnosis(Record):
+    """Why the base fails on the development split."""
+
+    cases: int
+    """development cases looked at"""
+    failed: int
+    """cases on which the base fails or cannot be scored"""
+    passes_at: float
+    """a case passes with this score or more"""
+    shares: tuple[Share, ...] = ()
+    """every cause that occurs, in the order of the rules; they add up to the failed cases"""
+    contrasts: tuple[Comparison, ...] = ()
+    """interventions against the base over all cases that both answered: mid-p, adjusted after Holm"""
+    gold: str = ""
+    """where the passages with the facts come from"""
+    not_tried: dict[str, str] = {}
+    """intervention → why it was not tried"""
+    answers: int = 0
+    """answers that the interventions took, kept ones included"""
+    details: tuple[CaseDiagnosis, ...] = ()
+
+    def sentence(self) -> str:
+        """The measured shares in words: `Why it fails, on 40 development cases: knowledge 62.5 % (…)`."""
+        if not self.failed:
+            return f"the base fails on none of {self.cases} development cases"
+        told = ", ".join(f"{s.cause.replace('_', ' ')} {_percent(s.share)}" for s in self.shares)
+        return f"of {self.failed} failed development cases: {told}"
+
+
+@dataclass(frozen=True)
+class Interventions:
+    """What is changed, as candidates. None = not at hand; `why_not` says why."""
+
+    base: Candidate
+    constrained: Candidate | None = None
+    shots: Candidate | None = None
+    """the base with worked examples"""
+    retrieved: Candidate | None = None
+    """the base with a retriever"""
+    why_not: Mapping[str, str] = field(default_factory=dict)
+
+
+def classify(outcomes: Outcomes) -> Cause:
+    """The first rule that applies (evidence/statistics, section 13). A rule whose arms were not run is passed over; a
+    case that no rule takes is `unexplained` when all of them could speak, and `not_measured` otherwise.
+
+    Beside the table's rule 1: an output without any readable answer, which the constraint alone makes right, failed
+    by its format too.
+    """
+    o = outcomes
+    if o.base is None or (o.stronger is False and o.disputed):
+        return "measurement"
+    fails = not o.base
+    mended = _either(*(getattr(o, name) for name in _MENDING), _any_of(o.repeats))
+    facts = _both(fails, _no(o.shots), o.gold, _no(o.distractor))
+    rules: tuple[tuple[Cause, bool | None], ...] = (
+        ("format", _both(fails, _either(o.lenient, _both(_no(o.shaped), o.constrained)))),
+        ("behaviour", _both(fails, o.shots, _no(o.shuffled))),
+        ("knowledge", _both(facts, o.retrieved)),
+        ("retrieval", _both(facts, _no(o.retrieved))),
+        ("reasoning", _both(_no(o.gold), o.reasoned)),
+        ("consistency", _any_of(o.repeats, and_not_all=True)),
+        ("capability", _both(_no(mended), o.stronger)),
+        ("out_of_reach", _both(_no(mended), _no(o.stronger))),
+    )
+    for cause, applies in rules:
+        if applies:
+            return cause
+    return "not_measured" if any(applies is None for _, applies in rules) else "unexplained"
+
+
+def diagnose(
+    interventions: Interventions,
+    cases: Sequence[Case],
+    sources: Sources,
+    yardstick: Yardstick,
+    project: Project,
+    *,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Diagnosis:
+    """Diagnose the failures of the base on development cases.
+
+    Costs at most `budget.dev_calls` answers per intervention: repeats are asked for the first dev_calls / 5 cases.
+    """
+    return _Examination(interventions, tuple(cases), sources, yardstick, project, on_progress).diagnosis()
+
+
+# --- the examination -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Examination:
+    """All interventions on one set of cases."""
+
+    interventions: Interventions
+    cases: tuple[Case, ...]
+    sources: Sources
+    yardstick: Yardstick
+    project: Project
+    on_progress: Callable[[str, int, int], None]
+
+    def diagnosis(self) -> Diagnosis:
+        arms = self._arms()
+        details = tuple(self._case(case, arms) for case in self.failed)
+        counts = {cause: sum(d.cause == cause for d in details) for cause in POINTS_TO}
+        return Diagnosis(
+            cases=len(self.cases),
+            failed=len(details),
+            passes_at=self.passes_at,
+            shares=tuple(
+                Share(cause=cause, cases=k, share=statistics.wilson(k, len(details)), points_to=POINTS_TO[cause])
+                for cause, k in counts.items()
+                if k
+            ),
+            contrasts=self._contrasts(arms),
+            gold=self.gold.origin,
+            not_tried=self._not_tried(arms),
+            answers=sum(len(arm.results) for arm in arms.values()),
+            details=details,
+        )
+
+    @cached_property
+    def passes_at(self) -> float:
+        """Full marks for scorers that know only right and wrong; else the bar: were every case there, it were met."""
+        return 1.0 if self.yardstick.primary.binary else self.sources.usecase.bar.at_least
+
+    @cached_property
+    def budget(self) -> int:
+        return self.sources.usecase.budget.dev_calls
+
+    @cached_property
+    def base(self) -> Arm:
+        return self._ask("prompt", self.interventions.base, self.cases)
+
+    @cached_property
+    def failed(self) -> tuple[Case, ...]:
+        passed = self._passed(self.base)
+        return tuple(case for case in self.cases if not passed[case.id])
+
+    @cached_property
+    def gold(self) -> Gold:
+        return find_gold(self.cases, self.sources)
+
+    def _arms(self) -> dict[str, Arm]:
+        """Every intervention that can be tried. Those that are contrasted with the base over the whole split are asked
+        of passed cases too; else chance would look like a gain."""
+        i, failed, first = self.interventions, self.failed[: self.budget], self.cases[: self.budget]
+        arms: dict[str, Arm] = {}
+        for name, candidate, asked in (
+            ("constrained", i.constrained, failed),
+            ("shots", i.shots, first),
+            ("retrieved", i.retrieved, failed),
+        ):
+            if candidate is not None:
+                arms[name] = self._ask(name, candidate, asked)
+        if i.shots is not None:
+            candidate, sources = shuffled_targets(i.shots, self.sources)
+            arms["shuffled"] = self._ask("shuffled", candidate, failed, sources=sources)
+        for name, passages, asked in (
+            ("gold", self.gold.passages, first),
+            ("distractor", self.gold.distractors, failed),
+        ):
+            having = [case for case in asked if case.id in passages]
+            if having:
+                arms[name] = self._ask(name, i.base, having, given=passages)
+        for number in range(REPEATS):
+            seed = i.base.decoding.seed + number + 1
+            warm = i.base.decoding.model_copy(update={"temperature": TEMPERATURE, "seed": seed})
+            candidate = i.base.model_copy(update={"decoding": warm})
+            asked = self.cases[: max(1, self.budget // REPEATS)]
+            arms[f"repeat {number + 1}"] = self._ask(f"repeat {number + 1}", candidate, asked)
+        return arms
+
+    def _ask(
+        self,
+        name: str,
+        candidate: Candidate,
+        cases: Sequence[Case],
+        *,
+        sources: Sources | None = None,
+        given: Mapping[str, Passage] | None = None,
+    ) -> Arm:
+        inputs = {digest(case.input): given[case.id] for case in cases} if given else {}
+        used = sources or self.sources
+        answerer = _Given(candidate, used, inputs) if given is not None else Answerer(candidate, used)
+        return measure(
+            name,
+            answerer,
+            cases,
+            self.yardstick,
+            cases_digest=f"dev:{self.sources.data_version}",
+            store=self.project.answers,
+            on_progress=lambda done, total: self.on_progress(f"diagnosis: {name}", done, total),
+        )
+
+    def _passes(self, score: Score) -> bool | None:
+        return None if score.value is None else score.value >= self.passes_at - 1e-9
+
+    def _passed(self, arm: Arm, *, lenient: bool = False) -> dict[str, bool | None]:
+        return {r.case: self._passes(r.lenient if lenient else r.score) for r in arm.results}
+
+    def _case(self, case: Case, arms: Mapping[str, Arm]) -> CaseDiagnosis:
+        result = next(r for r in self.base.results if r.case == case.id)
+        found = {name: self._passed(arm).get(case.id) for name, arm in arms.items()}
+        repeats = [passed for name, passed in found.items() if name.startswith("repeat ") and passed is not None]
+        outcomes = Outcomes(
+            base=self._passes(result.score),
+            lenient=self._passes(result.lenient),
+            shaped=shaped(self.sources.usecase.output, result.answer.text),
+            **{name: passed for name, passed in found.items() if not name.startswith("repeat ")},
+            repeats=tuple(repeats),
+        )
+        passed = {"lenient": outcomes.lenient, **found}
+        return CaseDiagnosis(case=case.id, cause=classify(outcomes), passed=passed)
+
+    def _contrasts(self, arms: Mapping[str, Arm]) -> tuple[Comparison, ...]:
+        """Lenient reading, shots, gold passage and the majority of repeats, each against the base."""
+        base = self._passed(self.base)
+        tried = {"lenient": self._passed(self.base, lenient=True)}
+        tried |= {name: self._passed(arms[name]) for name in ("shots", "gold") if name in arms}
+        tried["majority of repeats"] = self._majority([arm for name, arm in arms.items() if name.startswith("repeat ")])
+        found = []
+        for name, passed in tried.items():
+            common = [case for case in passed if case in base]
+            found.append(
+                compare(
+                    self._plain("base", {case: base[case] for case in common}),
+                    self._plain(name, passed),
+                    binary=True,
+                    registered=False,
+                    alpha=self.sources.usecase.bar.alpha,
+                )
+            )
+        adjusted = statistics.holm([c.p for c in found])
+        return tuple(c.model_copy(update={"p_adjusted": p}) for c, p in zip(found, adjusted, strict=True))
+
+    def _majority(self, arms: Sequence[Arm]) -> dict[str, bool | None]:
+        votes: dict[str, list[bool]] = {}
+        for arm in arms:
+            for case, passed in self._passed(arm).items():
+                votes.setdefault(case, []).extend([passed] if passed is not None else [])
+        return {case: 2 * sum(passed) > len(passed) if passed else None for case, passed in votes.items()}
+
+    def _plain(self, name: str, passed: Mapping[str, bool | None]) -> Arm:
+        scores = {
+            case: Score(unscored="missing_expected") if ok is None else Score(value=float(ok))
+            for case, ok in passed.items()
+        }
+        answer = self.base.results[0].answer
+        return Arm(
+            name=name,
+            candidate=self.base.candidate,
+            cases=self.base.cases,
+            results=tuple(CaseResult(case=case, answer=answer, score=s, lenient=s) for case, s in scores.items()),
+        )
+
+    def _not_tried(self, arms: Mapping[str, Arm]) -> dict[str, str]:
+        reasons = {
+            "constrained": "the model cannot enforce the shape of the output",
+            "shots": "no worked examples were at hand",
+            "shuffled": "no worked examples were at hand",
+            "retrieved": "no retrieval was at hand",
+            "gold": self.gold.problem,
+            "distractor": self.gold.problem or "no other passage was at hand",
+        } | dict(self.interventions.why_not)
+        absent = {name: reason for name, reason in reasons.items() if name not in arms and self.failed}
+        return absent | {
+            "room to reason": "not part of this diagnosis",
+            "a stronger model": "not part of this diagnosis",
+            "a second opinion on the expected answer": "not part of this diagnosis",
+        }
+
+
+class _Given(Answerer):
+    """The same path, with passages that are given instead of retrieved."""
+
+    def __init__(self, candidate: Candidate, sources: Sources, given: Mapping[str, Passage]) -> None:
+        super().__init__(candidate, sources)
+        self._given = given
+
+    def passages(self, row: Input) -> list[Passage]:
+        """The passage given for this input."""
+        return [self._given[digest(dict(row))]]
+
+    @cached_property
+    def key(self) -> str:
+        texts = {name: [p.title, p.text] for name, p in self._given.items()}
+        return digest(["given passages", Answerer(self.candidate, self.sources).key, texts])
+
+
+def shuffled_targets(candidate: Candidate, sources: Sources) -> tuple[Candidate, Sources]:
+    """The same shots, each with the target of another: what is left is format. A pool with other targets is another
+    version of the data, so no kept answer is mistaken."""
+    if candidate.shots is None:
+        raise ValueError("the candidate shows no examples")
+    targets = _deranged([example.expected for example in sources.pool], seed=sources.usecase.seed)
+    pool = tuple(e.model_copy(update={"expected": t}) for e, t in zip(sources.pool, targets, strict=True))
+    names = {before.name: after.name for before, after in zip(sources.pool, pool, strict=True)}
+    version = digest(["shuffled targets", sources.data_version, sources.usecase.seed])
+    shots = candidate.shots.model_copy(
+        update={"names": tuple(names[name] for name in candidate.shots.names), "data_version": version}
+    )
+    return candidate.model_copy(update={"shots": shots}), replace(sources, pool=pool, data_version=version)
+
+
+def shaped(output: Output, text: str) -> bool:
+    """Does a lenient reading find an answer of the declared shape at all?"""
+    if output.kind == "label":
+        return Classification(output).read(text, lenient=True) is not None
+    if output.kind == "text":
+        return bool(text.strip())
+    try:
+        lenient_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+_MENDING = ("lenient", "constrained", "shots", "gold", "retrieved", "reasoned")
+
+
+def _deranged(values: Sequence[JsonValue], *, seed: int) -> list[JsonValue]:
+    """A seeded shuffle in which as few values as possible stay where an equal one was."""
+    draw = random.Random(seed)
+    shuffled = list(values)
+    draw.shuffle(shuffled)
+    places = list(range(len(values)))
+    draw.shuffle(places)
+    for here in places:
+        if shuffled[here] == values[here]:
+            for there in places:
+                if shuffled[there] != values[here] and shuffled[here] != values[there]:
+                    shuffled[here], shuffled[there] = shuffled[there], shuffled[here]
+                    break
+    return shuffled
+
+
+def _no(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _both(*values: bool | None) -> bool | None:
+    """All of them, where None is not known (Kleene)."""
+    if any(value is False for value in values):
+        return False
+    return None if any(value is None for value in values) else True
+
+
+def _either(*values: bool | None) -> bool | None:
+    return _no(_both(*(_no(value) for value in values)))
+
+
+def _any_of(repeats: Sequence[bool], *, and_not_all: bool = False) -> bool | None:
+    if not repeats:
+        return None
+    return any(repeats) and not (and_not_all and all(repeats))
+
+
+def _percent(share: Interval) -> str:
+    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
