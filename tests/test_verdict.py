@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.evidence import Facts, cases_for_bar
 from tuneworthy.measure.compare import GainSplit
+from tuneworthy.measure.diagnose import Diagnosis, Share
 from tuneworthy.measure.statistics import (
     cases_needed,
     mcnemar_exact,
@@ -274,6 +275,22 @@ TABLE: list[tuple[str, dict[str, Any], str, str | None, str]] = [
         "register rag as the reference",
     ),
 ]
+
+
+DIAGNOSIS = Diagnosis(
+    cases=60,
+    failed=40,
+    passes_at=1.0,
+    shares=(Share(cause="knowledge", cases=25, share=wilson(25, 40), points_to="retrieval"),),
+)
+
+
+def test_no_lever_reaching_the_bar_is_explained_by_measured_shares_alone() -> None:
+    none = {**GOOD, "arms": (arm("prompt", 20), arm("lora", 40))}
+    without, explained = decide(Evidence(**none)), decide(Evidence(**none, diagnosis=DIAGNOSIS))
+    assert without.sentences[0].endswith("Why the base fails was not measured.")
+    assert "Why the base fails, of 40 failed development cases: knowledge 62 % (47 to 76)." in explained.sentences[0]
+    assert (explained.decision, explained.reasons) == (without.decision, without.reasons)
 
 
 def said(verdict: Verdict) -> str:

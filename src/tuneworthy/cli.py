@@ -153,11 +153,21 @@ def run(
 def evaluate(
     folder: Folder = Path(),
     lever: Annotated[list[str] | None, typer.Option("--lever", help="Lever to measure; repeatable.")] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Find out why the base fails, and which lever that points to.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure untrained levers on the development split: free use, no locked case is opened."""
     from tuneworthy import flow, terminal
 
+    if diagnose:
+        if lever:
+            raise typer.BadParameter("a diagnosis needs all levers without training: leave --lever out")
+        with terminal.live(as_json=json) as listener:
+            found = flow.diagnose(folder, listener)
+        terminal.diagnosis(*found, folder, as_json=json)
+        return
     with terminal.live(as_json=json) as listener:
         results = flow.evaluate(folder, lever, listener)
     terminal.lever_results(results, folder, as_json=json)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tuneworthy.measure import statistics
 from tuneworthy.measure.compare import GainSplit
+from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.retention import Retention
 from tuneworthy.records import Comparison, Interval, LeverName, LeverResult, Record
 from tuneworthy.usecase import Bar
@@ -73,6 +74,8 @@ class Evidence(Record):
     identical: tuple[str, ...] = ()
     """trained arms that gave the same answers as the base model"""
     retention: Retention | None = None
+    diagnosis: Diagnosis | None = None
+    """why the base fails on the development split"""
     unmeasured: tuple[str, ...] = ()
     """what the run did not look at beside its levers, e.g. the sum in euros"""
     discordance: float | None = None

@@ -20,6 +20,7 @@ from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import tuned
 from tuneworthy.levers.bench import Bench
+from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.models.open import open_model
 from tuneworthy.project import Project, open_project
 from tuneworthy.records import Comparison, Example, LeverResult
@@ -48,6 +49,8 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         ground = prepare(project)
         gates = readiness.check(ground)
         ladder = climb_without_training(ground, gates, listener)
+        if ladder.meets_the_bar() is None:
+            ladder.diagnose()
         for lever in TRAINED:
             ladder.try_levers([lever], closed=_why_not_train(ladder, gates, everything))
             ladder.open_cases([lever])
@@ -144,6 +147,14 @@ def suite_status(folder: Path) -> SuiteStatus:
     return status(ground.project, ground.usecase, ground.cases, ground.lock, problem)
 
 
+def diagnose(folder: Path, listener: Listener) -> tuple[list[LeverResult], Diagnosis | None]:
+    """Measure every untrained lever on the development split, then find out why the base fails there."""
+    project = open_project(folder)
+    with project.busy("eval"):
+        ladder = _tried(project, UNTRAINED, listener)
+        return list(ladder.results.values()), ladder.diagnose()
+
+
 def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> list[LeverResult]:
     """Measure untrained levers on the development split: no locked case is opened.
 
@@ -159,11 +170,8 @@ def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> 
         )
     project = open_project(folder)
     with project.busy("eval"):
-        ground = prepare(project)
-        ground.keep()
-        ladder = Ladder(ground, open_bench(ground), listener)
         first = [name for name in UNTRAINED if name in wanted or name in _built_on(wanted)]
-        ladder.try_levers(first)
+        ladder = _tried(project, first, listener)
     return [ladder.results[name] for name in wanted]
 
 
@@ -237,6 +245,15 @@ def report(folder: Path, out: Path | None) -> Path:
     path = out or project.run(record.run_id) / "report.html"
     html.write(record, path)
     return path
+
+
+def _tried(project: Project, levers: Sequence[str], listener: Listener) -> Ladder:
+    """Untrained levers, each with its best candidate on the development split."""
+    ground = prepare(project)
+    ground.keep()
+    ladder = Ladder(ground, open_bench(ground), listener)
+    ladder.try_levers(levers)
+    return ladder
 
 
 def _examples(project: Project) -> Sequence[Example]:

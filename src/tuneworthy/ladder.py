@@ -13,6 +13,7 @@ from tuneworthy.answering import Answerer, candidate_digest
 from tuneworthy.evidence import ArmSummary, Evidence
 from tuneworthy.ground import Ground
 from tuneworthy.levers.bench import Bench, tokens
+from tuneworthy.levers.diagnosis import diagnose_base
 from tuneworthy.measure.compare import (
     GainSplit,
     arm_interval,
@@ -21,6 +22,7 @@ from tuneworthy.measure.compare import (
     identical_answers,
     unscored_gate,
 )
+from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.evaluate import mean_score, measure
 from tuneworthy.measure.statistics import holm
 from tuneworthy.records import Arm, Candidate, Case, Comparison, LeverResult
@@ -79,6 +81,7 @@ class Ladder:
     listener: Listener
     results: dict[str, LeverResult] = field(default_factory=dict)
     arms: dict[str, Arm] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None
 
     def try_levers(self, names: Sequence[str], *, closed: str = "") -> None:
         """Let levers look for their candidates on the development split. `closed`: why none of them is tried."""
@@ -114,6 +117,12 @@ class Ladder:
             self._measure(name, candidate)
             for number, other in enumerate(self.bench.other_seeds.get(name, ()), start=1):
                 self._measure(f"{name}/seed-{number}", other)
+
+    def diagnose(self) -> Diagnosis | None:
+        """Find out why the base fails on development cases; no locked case is looked at."""
+        self.bench.tell = self.listener.step
+        self.diagnosis = diagnose_base(self.bench)
+        return self.diagnosis
 
     def reference(self) -> str | None:
         """The untrained lever that trained ones must beat: the best on the development split, never chosen on the
@@ -191,6 +200,7 @@ class Ladder:
             unscored_problem=self._unscored_problem(),
             identical=tuple(name for name in TRAINED if name in self.arms and self._same_as_untrained(name)),
             retention=self.bench.retentions.get(best) if best else None,
+            diagnosis=self.diagnosis,
             unmeasured=NOT_LOOKED_AT,
             discordance=self._discordance(),
         )
@@ -227,6 +237,7 @@ class Ladder:
             comparisons=self.comparisons(),
             splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in self.splits()},
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
+            diagnosis=self.diagnosis,
             cases=tuple(self._row(case) for case in ground.cases),
             versions={name: version(name) for name in DECIDING_LIBRARIES},
             not_measured=tuple(self._not_measured()),

@@ -7,6 +7,7 @@
               ├─ data              version, splits, leaks
               ├─ levers, arms      what was tried on development data, what was measured on the locked cases
               ├─ comparisons       arms paired by case; splits: format against content
+              ├─ diagnosis         why the base fails on the development split
               └─ cases             every answer of every arm, side by side
 
 `load` and `save` are the only way in and out of the file; readers outside Python find every field named here.
@@ -24,6 +25,7 @@ from pydantic import Field, JsonValue, ValidationError
 from tuneworthy.content import write_whole
 from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.compare import compare
+from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.records import (
     Answer,
     Arm,
@@ -162,6 +164,8 @@ class RunRecord(Record):
     """trained arm → its gain split into format and content"""
     retention: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained lever → what became of abilities that the task does not ask for"""
+    diagnosis: Diagnosis | None = None
+    """why the base fails on the development split; None where a cheap lever met the bar, or it was not measured"""
     cases: tuple[CaseRow, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     """library → version"""
@@ -257,8 +261,9 @@ def save(record: RunRecord, path: Path) -> None:
     write_whole(path, json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 
 
-_TIMES = {"seconds", "time", "at", "started", "finished", "opened_at", "previous", "hash"}
-"""Names of clock times, durations, and of the links of a hash chain, which cover clock times."""
+_TIMES = {"seconds", "time", "at", "started", "finished", "opened_at", "previous", "hash", "peak_memory_gb"}
+"""Names of clock times, durations, the links of a hash chain, which cover clock times, and memory, which like them
+depends on what else the machine did."""
 
 
 def _timeless(value: Any) -> Any:

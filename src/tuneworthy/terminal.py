@@ -19,6 +19,7 @@ from rich.text import Text
 
 from tuneworthy.data.read import Reading
 from tuneworthy.ladder import LADDER
+from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.records import Comparison, Interval, LeverResult, Record
 from tuneworthy.report.wording import NOT_MEASURED, per_answer, percent, points, points_range, visible
 from tuneworthy.runs import ArmReport, GateResult, RunRecord
@@ -220,9 +221,11 @@ def suite(found: SuiteStatus, folder: Path, *, as_json: bool) -> None:
         _machine(found)
 
 
-def lever_results(results: Sequence[LeverResult], folder: Path, *, as_json: bool) -> None:
+def lever_results(
+    results: Sequence[LeverResult], folder: Path, *, as_json: bool, console: Console | None = None
+) -> None:
     """Levers on the development split."""
-    console = _people(as_json)
+    console = console or _people(as_json)
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for name, side in (("lever", "left"), ("development score", "right"), ("tried", "right"), ("", "left")):
         grid.add_column(name, justify=side)  # type: ignore[arg-type]
@@ -234,6 +237,42 @@ def lever_results(results: Sequence[LeverResult], folder: Path, *, as_json: bool
     _next(console, "run", folder, "compare on the locked cases")
     if as_json:
         _machine(results)
+
+
+def diagnosis(results: Sequence[LeverResult], found: Diagnosis | None, folder: Path, *, as_json: bool) -> None:
+    """Levers on the development split, and why the base fails there."""
+    console = _people(as_json)
+    lever_results(results, folder, as_json=False, console=console)
+    console.print()
+    if found is None:
+        console.print("No diagnosis: it takes development rows, and a prompt that could be measured.")
+    else:
+        _diagnosed(console, found)
+    if as_json:
+        plain = found.model_dump(mode="json") if found else None
+        _machine({"levers": [r.model_dump(mode="json") for r in results], "diagnosis": plain})
+
+
+def _diagnosed(console: Console, found: Diagnosis) -> None:
+    console.print(f"The prompt alone fails {found.failed} of {found.cases} development cases.")
+    if found.shares:
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for name, side in (("cause", "left"), ("cases", "right"), ("share", "right"), ("points to", "left")):
+            grid.add_column(name, justify=side)  # type: ignore[arg-type]
+        for s in found.shares:
+            share = f"{percent(s.share.value)} ({_limits(s.share)})"
+            grid.add_row(_state(s.cause), str(s.cases), share, s.points_to)
+        console.print(grid)
+    for c in found.contrasts:
+        limits = (
+            f"{points(c.difference.value)} points ({points_range(c.difference)})" if c.difference else "no interval"
+        )
+        told = "told from none" if c in found.told_from_none else "not told from none"
+        console.print(f"{c.candidate} against the base, n = {c.n}: {limits}, {told} (Holm p = {c.p_adjusted:.3f})")
+    if found.gold:
+        console.print(f"Passages with the facts: {found.gold}.")
+    for name, reason in found.not_tried.items():
+        console.print(f"not tried: {name.replace('_', ' ')}: {visible(reason)}", markup=False)
 
 
 def mask(report: str, rows: Sequence[Sequence[tuple[str, bool]]], *, as_json: bool) -> None:

@@ -153,7 +153,9 @@ def _no_arm_reaches_the_bar(facts: Facts) -> Verdict | None:
         f"the closest, {_told(closest)}, falls {_points(short)} short",
     ]
     reasons += [_contest_told(facts.contest)] if facts.contest else []
-    todo = "Do not fine-tune: no lever reaches the bar, with or without training. The diagnosis has to say why."
+    why = facts.evidence.diagnosis
+    told = f"Why the base fails, {why.sentence()}." if why and why.failed else "Why the base fails was not measured."
+    todo = f"Do not fine-tune: no lever reaches the bar, with or without training. {told}"
     return _verdict(facts, "do_not_tune", todo, reasons)
 
 

@@ -118,12 +118,18 @@ class Diagnosis(Record):
     """where the passages with the facts come from"""
     not_tried: dict[str, str] = {}
     """intervention → why it was not tried"""
+    alpha: float = 0.05
     answers: int = 0
     """answers that the interventions took, kept ones included"""
     details: tuple[CaseDiagnosis, ...] = ()
 
+    @property
+    def told_from_none(self) -> tuple[Comparison, ...]:
+        """The contrasts that differ from none after Holm."""
+        return tuple(c for c in self.contrasts if c.p_adjusted is not None and c.p_adjusted < self.alpha)
+
     def sentence(self) -> str:
-        """The measured shares in words: `Why it fails, on 40 development cases: knowledge 62.5 % (…)`."""
+        """The measured shares in words: `of 40 failed development cases: knowledge 62 % (47 to 76)`."""
         if not self.failed:
             return f"the base fails on none of {self.cases} development cases"
         told = ", ".join(f"{s.cause.replace('_', ' ')} {_percent(s.share)}" for s in self.shares)
@@ -218,6 +224,7 @@ class _Examination:
             contrasts=self._contrasts(arms),
             gold=self.gold.origin,
             not_tried=self._not_tried(arms),
+            alpha=self.sources.usecase.bar.alpha,
             answers=sum(len(arm.results) for arm in arms.values()),
             details=details,
         )
