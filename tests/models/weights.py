@@ -75,7 +75,9 @@ def write_adapter(base_folder, folder, *, seed=0, r=2, targets=("q_proj", "v_pro
 
     with torch.random.fork_rng(devices=[]), silent_peft():
         torch.manual_seed(seed)
-        config = LoraConfig(task_type="CAUSAL_LM", r=r, lora_alpha=4 * r, target_modules=list(targets))
+        config = LoraConfig(
+            task_type="CAUSAL_LM", r=r, lora_alpha=4 * r, lora_dropout=0.5, target_modules=list(targets)
+        )
         peft = get_peft_model(plain_network(base_folder), config)
         for name, weight in peft.named_parameters():
             if "lora_B" in name:
