@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.answering import Answerer, Sources, candidate_digest, render
 from tuneworthy.errors import ModelError
+from tuneworthy.models.local.files import ADAPTER_FILES, TUNED_FILES, weights_digest
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import (
     AdapterRef,
@@ -293,17 +294,32 @@ class Tunable(Scripted):
         return Scripted(lambda request: f"weights {path}")
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"adapter": AdapterRef(weights="w", path="runs/a", scale=0.5)}, "adapter {}/runs/a x 0.5"),
-        ({"tuned": TunedRef(weights="w", path="runs/t")}, "weights {}/runs/t"),
-    ],
-)
-def test_trained_weights_are_loaded_from_the_project(tmp_path, fields, said):
+@pytest.mark.parametrize(("ref", "said"), [("adapter", "adapter {} x 0.5"), ("tuned", "weights {}")])
+def test_trained_weights_are_loaded_from_the_project_and_must_be_the_named_ones(tmp_path, ref, said):
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    files = ADAPTER_FILES if ref == "adapter" else TUNED_FILES
+    for name in files:
+        (folder / name).write_text(name)
+    named = {"weights": weights_digest(folder), "path": "runs/a"}
+    made = {"adapter": AdapterRef(**named, scale=0.5)} if ref == "adapter" else {"tuned": TunedRef(**named)}
     model = Tunable(echo)
-    made = candidate(lever="lora", model=model.digest, **fields)
-    assert Answerer(made, sources(tmp_path, model)).answer([LETTER])[0].text == said.format(tmp_path)
+    trained = candidate(lever="lora", model=model.digest, **made)
+    assert Answerer(trained, sources(tmp_path, model)).answer([LETTER])[0].text == said.format(folder)
+    (folder / files[-1]).write_text("other weights")
+    with pytest.raises(ModelError, match="not the weights"):
+        Answerer(trained, sources(tmp_path, model))
+
+
+def test_shots_that_leave_the_context_are_left_out_the_nearest_stay(tmp_path):
+    wide, narrow = Scripted(echo), Scripted(echo, context=34)
+    shots = Shots(pick="nearest", k=4, data_version="v1")
+    made = candidate(prompt=BARE, shots=shots, decoding=Decoding(max_tokens=4))
+    everything = Answerer(made, sources(tmp_path, wide)).messages(LETTER)
+    fitting = Answerer(made, sources(tmp_path, narrow)).messages(LETTER)
+    assert 1 < len(fitting) < len(everything)
+    assert narrow.count_tokens(fitting) + 4 <= 34
+    assert fitting[-3:] == everything[-3:]
 
 
 def test_a_candidate_is_named_by_what_decides_its_answers():

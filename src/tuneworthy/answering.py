@@ -15,7 +15,21 @@ from typing import TYPE_CHECKING
 from tuneworthy import rendering
 from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
-from tuneworthy.records import Answer, Candidate, Completion, Example, Input, Message, Passage, Prompt, Request, Shots
+from tuneworthy.models.local.files import weights_digest
+from tuneworthy.records import (
+    AdapterRef,
+    Answer,
+    Candidate,
+    Completion,
+    Example,
+    Input,
+    Message,
+    Passage,
+    Prompt,
+    Request,
+    Shots,
+    TunedRef,
+)
 from tuneworthy.retrievers.examples import NearestExamples, query_text
 from tuneworthy.seams import Embedder, Model, Retriever, Tunable
 from tuneworthy.usecase import UseCase
@@ -81,14 +95,21 @@ class Answerer:
         )
 
     def messages(self, row: Input, passages: Sequence[Passage] = (), *, exclude: str = "") -> tuple[Message, ...]:
-        """The rendered prompt of one input. `exclude` names an example that must not serve as a shot."""
+        """The rendered prompt of one input. `exclude` names an example that must not serve as a shot.
+
+        Shots that would push the prompt out of the model's context are left out, the least near first.
+        """
         if self.candidate.prompt is None:
             raise ModelError("this candidate asks no model, so it has no prompt")
         shots = self._shots(row, exclude)
         layout = self.candidate.shots.layout if self.candidate.shots else "turns"
-        return render(
-            self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages
-        )
+        while True:
+            rendered = render(
+                self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages
+            )
+            if not shots or self._fits(rendered):
+                return rendered
+            shots = shots[1:]
 
     def passages(self, row: Input) -> list[Passage]:
         """The passages put before the model for one input; none without a retriever."""
@@ -121,9 +142,18 @@ class Answerer:
         if not isinstance(model, Tunable):
             raise ModelError(f"{model.name} cannot load trained weights", next="use a local base model")
         if tuned is not None:
-            return model.with_weights(self.sources.folder / tuned.path)
+            return model.with_weights(self._trained(tuned))
         assert adapter is not None  # one of the two is there
-        return model.with_adapter(self.sources.folder / adapter.path, adapter.scale)
+        return model.with_adapter(self._trained(adapter), adapter.scale)
+
+    def _trained(self, ref: AdapterRef | TunedRef) -> Path:
+        """The folder of trained weights, which must be those that the candidate names."""
+        folder = self.sources.folder / ref.path
+        if weights_digest(folder) != ref.weights:
+            raise ModelError(
+                "these are not the weights that the candidate was made with", next="train again", where=str(folder)
+            )
+        return folder
 
     def _open_retriever(self) -> Retriever | None:
         ref = self.candidate.retriever
@@ -133,6 +163,11 @@ class Answerer:
         from tuneworthy.retrievers.open import open_retriever
 
         return open_retriever(ref, self.sources.folder / docs, self.sources.embedder)
+
+    def _fits(self, messages: Sequence[Message]) -> bool:
+        context, model = self.sources.model.context, self.sources.model
+        tokens = model.count_tokens(messages) if context is not None else None
+        return context is None or tokens is None or tokens + self.candidate.decoding.max_tokens <= context
 
     def _shots(self, row: Input, exclude: str) -> list[Example]:
         shots: Shots | None = self.candidate.shots
@@ -218,5 +253,12 @@ def _answer(completion: Completion, passages: Sequence[Passage]) -> Answer:
     return Answer(**completion.model_dump(), passages=tuple(passage.id for passage in passages))
 
 
-CODE = digest([inspect.getsource(render), inspect.getsource(_lines), inspect.getsource(rendering)])
+CODE = digest(
+    [
+        inspect.getsource(Answerer.messages),
+        inspect.getsource(render),
+        inspect.getsource(_lines),
+        inspect.getsource(rendering),
+    ]
+)
 """Changes when the code that lays out prompts changes: cached answers of older code are not reused."""

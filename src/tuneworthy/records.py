@@ -279,8 +279,6 @@ class Answer(Record):
     detail: str = ""
     passages: tuple[str, ...] = ()
     """ids of the passages that were put before the model"""
-    prompt_digest: str = ""
-    """digest of the rendered messages"""
 
 
 class CaseResult(Record):

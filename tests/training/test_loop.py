@@ -10,13 +10,14 @@ from safetensors.torch import load_file
 from toys import ANSWERS, row
 
 from tuneworthy.errors import StorageError, TrainingError
+from tuneworthy.models.local.files import weights_digest
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.training import loop
 from tuneworthy.training.batches import collate, micro_batches, step_rows
 from tuneworthy.training.checkpoints import checkpoint_folder
 from tuneworthy.training.delivery import weaken
 from tuneworthy.training.loop import gradients, train
-from tuneworthy.training.network import mean_loss, open_base, trainable, tunable, weights_digest
+from tuneworthy.training.network import mean_loss, open_base, trainable, tunable
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import encode
 

@@ -18,6 +18,7 @@ from tuneworthy.answering import Answerer
 from tuneworthy.content import digest
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
 from tuneworthy.measure import retention
+from tuneworthy.models.local.files import weights_digest
 from tuneworthy.records import AdapterRef, Candidate, Example, LeverResult, Message, Passage, TunedRef
 from tuneworthy.rendering import render_expected
 from tuneworthy.seams import Tunable
@@ -246,7 +247,6 @@ class _Tuning:
     def _train(self, rate: float, seed: int, *, label: str, share: float = 1.0) -> Trained:
         from tuneworthy.training.checkpoints import checkpoint_folder
         from tuneworthy.training.loop import identify, train
-        from tuneworthy.training.network import weights_digest
 
         recipe = self.suggestion.recipe.model_copy(update={"learning_rate": rate, "seed": seed})
         out = self.bench.project.adapters / identify(self.base, recipe, self.encoded).digest[:24]
@@ -314,7 +314,6 @@ class _Tuning:
     def _weakened(self, trained: Trained, scale: float) -> Candidate:
         """The candidate at this scale, from a folder that any other tool loads with the same effect."""
         from tuneworthy.training.delivery import weaken
-        from tuneworthy.training.network import weights_digest
 
         folder = weaken(Path(trained.folder), scale)
         return self._candidate(folder, weights_digest(folder), 1.0)

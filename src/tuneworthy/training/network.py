@@ -19,9 +19,6 @@ from tuneworthy.models.local.files import silent_peft, silent_transformers
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
 from tuneworthy.training.recipe import Recipe
 
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-FULL_FILES = ("config.json", "generation_config.json", "model.safetensors")
-
 
 @dataclass(frozen=True)
 class Base:
@@ -214,12 +211,6 @@ def check_names(
         next=f"delete {folder.parent} to start again",
         where=str(folder),
     )
-
-
-def weights_digest(folder: Path) -> str:
-    """Names the weights in a folder: configuration and safetensors of an adapter, or of a fully tuned model."""
-    names = ADAPTER_FILES if (folder / ADAPTER_FILES[0]).is_file() else FULL_FILES
-    return folder_digest(folder, names)
 
 
 def _with_lora(base: Base, recipe: Recipe) -> Any:

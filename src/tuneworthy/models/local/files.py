@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.content import folder_digest
 from tuneworthy.errors import ModelError, UnsafeModel
 from tuneworthy.usecase import ModelChoice
 
@@ -23,6 +24,9 @@ DECIDING = (
     "chat_template.jinja",
 )
 """Files beside the weights that decide what a model answers."""
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+TUNED_FILES = ("config.json", "generation_config.json", "model.safetensors")
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -80,6 +84,11 @@ def checked(path: Path, choice: ModelChoice) -> dict[str, Any]:
             where=str(path),
         )
     return config
+
+
+def weights_digest(folder: Path) -> str:
+    """Names trained weights: configuration and safetensors of an adapter, or of a fully tuned model."""
+    return folder_digest(folder, ADAPTER_FILES if (folder / ADAPTER_FILES[0]).is_file() else TUNED_FILES)
 
 
 def weight_files(path: Path) -> list[Path]:
