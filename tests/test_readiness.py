@@ -4,8 +4,8 @@ import json
 from collections import namedtuple
 
 import pytest
-from small import LABELS, USECASE, small_usecase
 
+from small import LABELS, USECASE, small_usecase
 from tuneworthy import flow, readiness
 from tuneworthy.errors import DataError, SuiteChanged
 from tuneworthy.ground import prepare
@@ -197,9 +197,7 @@ def test_a_written_reason_opens_the_gate_and_is_kept(gates):
 
 def test_the_refusal_names_every_closed_gate(gates):
     told = readiness.refusal(list(gates().values()))
-    assert told == (
-        "the gate 'data' is closed: 140 more examples (at least 200); the gate 'suite' is closed: the lock"
-    )
+    assert told == ("the gate 'data' is closed: 140 more examples (at least 200); the gate 'suite' is closed: the lock")
 
 
 def test_one_label_in_the_data_is_read(gates, tmp_path):
