@@ -104,6 +104,8 @@ class ArmReport(Record):
     n: int
     """scored cases"""
     unscored: int = 0
+    too_long: int = 0
+    """inputs that did not fit the model's context: not asked, and judged as an empty answer"""
     tokens_in: float | None = None
     """mean per answer"""
     tokens_out: float | None = None

@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tuneworthy.data.diff import Difference
+from tuneworthy.data.engine import Checked, Fixed, VersionInfo
 from tuneworthy.data.read import Reading
 from tuneworthy.ladder import LADDER
 from tuneworthy.measure.diagnose import Diagnosis
@@ -30,6 +32,7 @@ MET, REFUSED, UNDECIDED = 0, 3, 4
 
 _STATES = {"measured": "green", "trying": "cyan", "failed": "red", "not_tried": "dim", "not_applicable": "dim"}
 _GATES = {"passed": ("✓", "green"), "failed": ("✗", "red"), "overridden": ("!", "yellow"), "not_measured": ("?", "dim")}
+_SEVERITIES = {"refuse": ("✗", "red"), "review": ("!", "yellow"), "note": ("·", "dim")}
 _DECISIONS = {"tune": "bold green", "do_not_tune": "bold cyan", "undecided": "bold yellow"}
 
 
@@ -119,6 +122,7 @@ def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, 
     gained = f"{points(gain.difference.value)} ({points_range(gain.difference)})" if gain and gain.difference else "–"
     notes = [told[1]] if told[1] else []
     notes += [f"passage found in {percent(arm.evidence_recall)}"] if arm.evidence_recall is not None else []
+    notes += [f"{arm.too_long} inputs do not fit the context"] if arm.too_long else []
     notes += [f"{arm.unscored} unscored"] if arm.unscored else []
     grid.add_row(
         arm.name,
@@ -200,6 +204,94 @@ def imported(reading: Reading, folder: Path, *, as_json: bool) -> None:
                 "unused": list(reading.unused),
             }
         )
+
+
+def data_findings(found: Checked, folder: Path, *, as_json: bool, shown: int = 3) -> int:
+    """What is wrong with the examples, worst first; 3 when a finding forbids training on them."""
+    console, told = _people(as_json), found.report
+    console.print(f"{told.examples:,} examples, {told.cases:,} cases, version {told.version[:12] or 'none'}")
+    for finding in told.findings:
+        mark, style = _SEVERITIES[finding.severity]
+        console.print()
+        console.print(Text(f"{mark} {finding.check}: {visible(finding.what)}", style=style))
+        console.print(Text(f"    why: {visible(finding.why)}; cost: {finding.cost}"))
+        for row in finding.rows[:shown]:
+            console.print(Text(f"    {row.where}  {row.name[:8]}  {visible(row.note)}", style="dim"))
+        if len(finding.rows) > shown:
+            console.print(Text(f"    … and {len(finding.rows) - shown:,} more (--json names them all)", style="dim"))
+        console.print(Text(f"    next: {visible(finding.next)}"))
+    console.print()
+    for gap in told.not_measured:
+        console.print(Text(f"? {gap.check}: {visible(gap.what)}: {NOT_MEASURED} ({visible(gap.reason)})", style="dim"))
+    for path in found.written:
+        console.print(f"Written, to be judged: {path}", soft_wrap=True, markup=False)
+    if as_json:
+        _machine(told)
+    if told.refused:
+        console.print("Rows marked ✗ would teach something wrong: repair them before training.")
+        return REFUSED
+    _next(console, "check", folder, "the five prerequisites")
+    return MET
+
+
+def data_fixed(found: Fixed, folder: Path, *, as_json: bool, shown: int = 5) -> None:
+    """What a fix changed, row by row."""
+    console, entry = _people(as_json), found.decision
+    if entry is None:
+        console.print("Nothing to change.")
+    else:
+        gone = sum(change.after is None for change in entry.changes)
+        what = f"{'undo of ' if entry.undoes else ''}{entry.rule}"
+        told = f"{len(entry.changes) - gone:,} rows changed, {gone:,} left out"
+        if entry.undoes:
+            told = f"{len(entry.changes):,} rows as they were before"
+        console.print(f"{what}: {told}{'' if found.done else ' (dry run: nothing was written)'}", markup=False)
+        for change in entry.changes[:shown]:
+            line = json.dumps((change.after or change.before).model_dump(mode="json", include={"input", "expected"}))
+            console.print(
+                Text(f"  {change.before.name[:8]}  {visible(change.note)}  {visible(line)[:100]}", style="dim")
+            )
+        console.print(f"version {entry.version_before[:12]} → {entry.version_after[:12]}")
+    if found.kept:
+        console.print("These files may still hold the values; delete them when nothing needs them:")
+        for path in found.kept:
+            console.print(f"  {path}", soft_wrap=True, markup=False)
+    _next(console, "data check", folder, "look again")
+    if as_json:
+        _machine({"done": found.done, "decision": None if entry is None else entry.model_dump(mode="json")})
+
+
+def data_versions(found: Sequence[VersionInfo], folder: Path, *, as_json: bool) -> None:
+    """All versions, the newest last."""
+    console = _people(as_json)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("version", "rows", "when", "made by", "runs", ""):
+        grid.add_column(name)
+    for info in found:
+        now = "now" if info.current else ""
+        cells = (info.dataset.version[:12], f"{info.dataset.rows:,}", info.when, info.how or "import or edit")
+        grid.add_row(*(visible(cell) for cell in cells), ", ".join(info.runs) or "–", now)
+    console.print(grid)
+    _next(console, "data diff VERSION now", folder, "what changed since")
+    if as_json:
+        _machine(found)
+
+
+def data_difference(found: Difference, *, as_json: bool, shown: int = 10) -> None:
+    """Two versions by row."""
+    console = _people(as_json)
+    console.print(f"{found.before[:12]} → {found.after[:12]}: {found.same:,} rows the same")
+    console.print(f"{len(found.added):,} added, {len(found.removed):,} removed, {len(found.changed):,} changed")
+    for change in found.changed[:shown]:
+        for field in change.fields:
+            pair = f"{json.dumps(field.before, ensure_ascii=False)} → {json.dumps(field.after, ensure_ascii=False)}"
+            console.print(Text(f"  ~ {change.before[:8]}  {field.field}: {visible(pair)[:200]}", style="yellow"))
+    for sign, rows, style in (("+", found.added, "green"), ("-", found.removed, "red")):
+        for row in rows[:shown]:
+            line = json.dumps({"input": row.input, "expected": row.expected}, ensure_ascii=False)
+            console.print(Text(f"  {sign} {row.name[:8]}  {visible(line)[:200]}", style=style))
+    if as_json:
+        _machine(found)
 
 
 def suite(found: SuiteStatus, folder: Path, *, as_json: bool) -> None:

@@ -324,20 +324,20 @@ def test_one_beginning_of_sequence_token_though_template_and_tokenizer_both_writ
     assert chat_ids(tokenizer, ask("Hi").messages, generation=True) == prompt_ids(tiny_tokenizer(), ask("Hi").messages)
 
 
-def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_asked(local, monkeypatch):
-    done, asked = [], []
-    monkeypatch.setattr(decoding, "complete", lambda *arguments: asked.append(arguments))
-    with pytest.raises(ModelError, match="do not fit the context of 512 tokens") as refused:
-        local.complete([ask("Hi"), ask("x" * 600)], lambda index, completion: done.append(index))
-    assert refused.value.next
-    assert done == asked == []
+def test_a_prompt_that_does_not_fit_is_not_asked_and_says_so(local):
+    done = []
+    fits, too_long = local.complete([ask("Hi"), ask("x" * 600)], lambda index, completion: done.append(index))
+    assert sorted(done) == [0, 1]
+    assert fits == local.complete([ask("Hi")])[0].model_copy(update={"seconds": fits.seconds})
+    assert (too_long.text, too_long.finish, too_long.error) == ("", "length", None)
+    assert "do not fit the context of 512 tokens" in too_long.detail
+    assert too_long.tokens_in > 512
 
 
 def test_a_prompt_that_fits_exactly_is_answered(local):
     length = local.count_tokens(ask("Hi").messages)
-    assert local.complete([ask("Hi", max_tokens=512 - length)])[0].error is None
-    with pytest.raises(ModelError, match="do not fit"):
-        local.complete([ask("Hi", max_tokens=513 - length)])
+    assert not local.complete([ask("Hi", max_tokens=512 - length)])[0].detail
+    assert "do not fit" in local.complete([ask("Hi", max_tokens=513 - length)])[0].detail
 
 
 def test_messages_that_the_template_refuses_are_explained(local, base_folder):

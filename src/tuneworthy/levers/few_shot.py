@@ -7,12 +7,10 @@ literature: 25 retrieved examples 92.0 %, fine-tuned on 8,192 examples 91.6 %).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import Literal
 
-from tuneworthy.answering import Answerer, render
-from tuneworthy.levers.bench import Bench, not_applicable, not_tried
-from tuneworthy.records import Candidate, Example, Input, LeverResult, Message, Passage, Shots
+from tuneworthy.levers.bench import Bench, fits, not_applicable, not_tried
+from tuneworthy.records import Candidate, Example, LeverResult, Shots
 
 VARIANTS: tuple[tuple[int, Literal["fixed", "nearest"]], ...] = (
     (2, "nearest"), (4, "fixed"), (4, "nearest"), (8, "fixed"), (8, "nearest"), (16, "nearest"),
@@ -60,34 +58,6 @@ class FewShotLever:
             if fits(bench, candidate):
                 variants[f"{k} {pick}"] = candidate
         return variants
-
-
-def fits(bench: Bench, candidate: Candidate) -> bool:
-    """Do the prompts of all development cases, and an answer, fit the model's context? Unknown counts as yes."""
-    context = bench.sources.model.context
-    if context is None:
-        return True
-    answerer = Answerer(candidate, bench.sources)
-    room = context - candidate.decoding.max_tokens
-    longest = sorted(bench.dev, key=lambda case: len(str(case.input)))[-10:]
-    counts = [
-        bench.sources.model.count_tokens(_whole(candidate, bench, case.input, answerer.passages(case.input)))
-        for case in [*longest, *bench.dev[:10]]
-    ]
-    # 15 % of room: other inputs may be longer, and nearest examples differ in length
-    return all(count is None or count <= room * 0.85 for count in counts)
-
-
-def _whole(candidate: Candidate, bench: Bench, row: Input, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """The prompt with all of its shots; `Answerer.messages` leaves out those that the context has no room for."""
-    sources, shots = bench.sources, candidate.shots
-    shown: list[Example] = []
-    if shots is not None:
-        fixed = shots.pick == "fixed"
-        shown = [sources.by_name[name] for name in shots.names] if fixed else sources.nearest.pick(row, shots.k)
-    layout = shots.layout if shots else "turns"
-    assert candidate.prompt is not None  # few_shot and rag build on a prompt
-    return render(candidate.prompt, row, usecase=bench.usecase, shots=shown, layout=layout, passages=passages)
 
 
 def _balanced(examples: tuple[Example, ...], k: int, *, seed: int) -> tuple[str, ...]:

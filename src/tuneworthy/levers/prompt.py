@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from tuneworthy.levers.bench import Bench
+from tuneworthy.levers.bench import Bench, fits, not_applicable
 from tuneworthy.records import Candidate, LeverResult, Prompt
 from tuneworthy.usecase import Output, UseCase
 
@@ -25,7 +25,10 @@ class PromptLever:
             )
             for prompt in phrasings(bench.usecase)
         }
-        return bench.settle(self.name, variants)
+        fitting = {name: candidate for name, candidate in variants.items() if fits(bench, candidate)}
+        if not fitting:
+            return not_applicable(self.name, "instruction, output contract and input do not fit the model's context")
+        return bench.settle(self.name, fitting)
 
 
 def phrasings(usecase: UseCase) -> tuple[Prompt, ...]:

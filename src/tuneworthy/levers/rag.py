@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.levers.bench import Bench, not_applicable, not_tried
-from tuneworthy.levers.few_shot import fits
+from tuneworthy.levers.bench import Bench, fits, not_applicable, not_tried
 from tuneworthy.records import Candidate, LeverResult, RetrieverRef
 
 TOP_K = (1, 2, 4)

@@ -154,11 +154,9 @@ class LocalModel:
     ) -> list[Completion]:
         """Answer every request.
 
-        Raises:
-            ModelError: a prompt and its answer do not fit the context; nothing was asked then.
+        A prompt that does not fit the context with its answer is not asked: its completion is empty and says so.
         """
         prompts = [chat_ids(self.tokenizer, request.messages, generation=True) for request in requests]
-        self._require_room(prompts, requests)
         done: dict[int, Completion] = {}
 
         def keep(index: int, completion: Completion) -> None:
@@ -166,23 +164,31 @@ class LocalModel:
             if on_done is not None:
                 on_done(index, completion)
 
+        fitting = []
+        for index, (prompt, request) in enumerate(zip(prompts, requests, strict=True)):
+            if self.context is None or len(prompt) + request.decoding.max_tokens <= self.context:
+                fitting.append(index)
+            else:
+                keep(index, _too_long(len(prompt), request, self.context))
         with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
             asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
-            decoding.complete(asked, prompts, requests, keep)
+            decoding.complete(
+                asked,
+                [prompts[index] for index in fitting],
+                [requests[index] for index in fitting],
+                lambda place, completion: keep(fitting[place], completion),
+            )
         return [done[index] for index in range(len(requests))]
 
-    def _require_room(self, prompts: Sequence[Sequence[int]], requests: Sequence[Request]) -> None:
-        if self.context is None:
-            return
-        for prompt, request in zip(prompts, requests, strict=True):
-            if len(prompt) + request.decoding.max_tokens > self.context:
-                raise ModelError(
-                    f"a prompt of {len(prompt)} tokens and an answer of up to {request.decoding.max_tokens} do not fit "
-                    f"the context of {self.context} tokens",
-                    why="cutting it would change the question in silence",
-                    next="shorten the input or output.max_tokens, show fewer examples or passages, or use a model "
-                    "with a longer context",
-                )
+
+def _too_long(tokens: int, request: Request, context: int) -> Completion:
+    """What this model says to an input that it cannot take: nothing. Cutting it would change the question."""
+    return Completion(
+        tokens_in=tokens,
+        finish="length",
+        detail=f"not asked: a prompt of {tokens} tokens and an answer of up to {request.decoding.max_tokens} do not "
+        f"fit the context of {context} tokens",
+    )
 
 
 def _device(wanted: str) -> str:
