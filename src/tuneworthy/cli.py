@@ -40,7 +40,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Bring examples in.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Bring examples in, show what is wrong with them, repair them on record.", no_args_is_help=True
+)
 suite_app = typer.Typer(help="Build, lock and look at the cases that decide.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(suite_app, name="suite")
@@ -98,6 +100,114 @@ def data_import(
 
     mapping = dict(_pair(column) for column in columns or [])
     terminal.imported(flow.import_data(file, folder, mapping=mapping, skip_bad=skip_bad), folder, as_json=json)
+
+
+@data_app.command("check")
+def data_check(
+    folder: Folder = Path(),
+    quick: Annotated[bool, typer.Option("--quick", help="Only what needs no model.")] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Write data/audit.jsonl (random) and data/review.jsonl to be judged.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What is wrong with the examples, worst first. Exit 3 when a finding forbids training on them."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    raise typer.Exit(terminal.data_findings(engine.check(folder, quick=quick, review=review), folder, as_json=json))
+
+
+@data_app.command("fix")
+def data_fix(
+    folder: Folder = Path(),
+    rule: Annotated[
+        str, typer.Option(help="exact_duplicates, leaks, trim, encoding, spelling or key_order.", show_default=False)
+    ] = "",
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="Name of a row to leave out; repeatable.")] = None,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="Take over what a person judged.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back the last decision.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    json: Json = False,
+) -> None:
+    """Repair examples: every decision on record in data/decisions.jsonl, as a new version, undone by --undo."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    if undo:
+        terminal.data_fixed(engine.undo(folder, why=why, dry=dry), folder, as_json=json)
+        return
+    found = engine.repair(folder, rule=rule, drop=drop or [], reviewed=reviewed, why=why, dry=dry)
+    terminal.data_fixed(found, folder, as_json=json)
+
+
+@data_app.command("redact")
+def data_redact(
+    folder: Folder = Path(),
+    key: Annotated[
+        Path | None, typer.Option(help="File, outside the folder, that leads back; written when it is not there.")
+    ] = None,
+    restore: Annotated[bool, typer.Option("--restore", help="Put the values back, with --key.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    json: Json = False,
+) -> None:
+    """Replace personal data by placeholders, each value by its own; reversible only with --key."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    terminal.data_fixed(engine.redact_data(folder, key=key, restore=restore, why=why, dry=dry), folder, as_json=json)
+
+
+@data_app.command("versions")
+def data_versions(folder: Folder = Path(), json: Json = False) -> None:
+    """All versions of the examples, how each came about, and which runs measured it."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    terminal.data_versions(engine.versions(folder), folder, as_json=json)
+
+
+@data_app.command("diff")
+def data_diff(
+    before: Annotated[str, typer.Argument(help="A version, the beginning of its name, or a file.")],
+    after: Annotated[str, typer.Argument(help="The same, or: now.")] = "now",
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Compare two versions by row: added, removed, and changed in which fields."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    terminal.data_difference(engine.compare(folder, before, after), as_json=json)
+
+
+@data_app.command("statement")
+def data_statement(
+    folder: Folder = Path(),
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="data/STATEMENT.md")] = None,
+    json: Json = False,
+) -> None:
+    """Write one Markdown page: sources, licences, personal data, noise rate, decisions, and what was not measured."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    terminal.report(engine.write_statement(folder, out), as_json=json)
+
+
+@data_app.command("export")
+def data_export(
+    out: Annotated[Path, typer.Argument(help="File to write.")],
+    folder: Folder = Path(),
+    to: Annotated[str, typer.Option(help="messages, prompt-completion or alpaca.")] = "messages",
+    json: Json = False,
+) -> None:
+    """Write the examples as JSON Lines for other tools."""
+    from tuneworthy import terminal
+    from tuneworthy.data import engine
+
+    terminal.report(engine.write_export(folder, out, to), as_json=json)
 
 
 @suite_app.command("build")

@@ -69,6 +69,25 @@ class Project:
         return self.folder / "data" / "examples.jsonl"
 
     @property
+    def decisions_file(self) -> Path:
+        """What was decided about which rows: append-only."""
+        return self.folder / "data" / "decisions.jsonl"
+
+    @property
+    def audit_file(self) -> Path:
+        """Random rows for a person to judge."""
+        return self.folder / "data" / "audit.jsonl"
+
+    @property
+    def review_file(self) -> Path:
+        """The most doubtful rows for a person to judge."""
+        return self.folder / "data" / "review.jsonl"
+
+    @property
+    def statement_file(self) -> Path:
+        return self.folder / "data" / "STATEMENT.md"
+
+    @property
     def docs(self) -> Path | None:
         name = self.usecase.docs_folder
         return None if name is None else self.folder / name
@@ -154,7 +173,7 @@ class Project:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.truncate(handle, 0)
-            owner = {"user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "doing": doing}
+            owner = {"user": user(), "host": socket.gethostname(), "pid": os.getpid(), "doing": doing}
             os.write(handle, json.dumps(owner).encode())
         except BlockingIOError:
             held_by = os.pread(handle, 1000, 0).decode("utf-8", "replace").strip()
@@ -168,7 +187,7 @@ class Project:
             raise storage_error(error, path) from error
 
 
-def _user() -> str:
+def user() -> str:
     """The user's name, or number where the machine has no name for it, as in many containers."""
     try:
         return getpass.getuser()

@@ -98,28 +98,40 @@ def leaks(examples: Sequence[Example], cases: Sequence[Case], *, threshold: floa
 
 def clusters(examples: Sequence[Example | Case], *, threshold: float = THRESHOLD) -> tuple[int, ...]:
     """A number per row, in order: equal numbers are duplicates of each other, directly or through others."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     texts = [normal(input_text(example.input)) for example in examples]
     distinct = list(dict.fromkeys(texts))
-    if not distinct:
-        return ()
-    (vectors,) = _vectors(distinct)
-    pairs = list(_pairs(vectors, threshold))
-    left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(len(distinct), len(distinct)))
-    numbers = connected_components(graph, directed=False)[1]
-    of_text = dict(zip(distinct, numbers.tolist(), strict=True))
+    left, right, _ = pairs(distinct, threshold=threshold)
+    of_text = dict(zip(distinct, components(left, right, len(distinct)), strict=True))
     return tuple(of_text[text] for text in texts)
 
 
-def _pairs(vectors: Any, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(row, later row) of all pairs at or above the threshold, block by block."""
+def pairs(texts: Sequence[str], *, threshold: float = THRESHOLD) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(row, later row, similarity) of all pairs of normal, distinct texts at or above the threshold."""
+    if not texts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    (vectors,) = _vectors(texts)
+    left, right, similarity = (np.concatenate(part) for part in zip(*_pairs(vectors, threshold), strict=True))
+    return left, right, similarity
+
+
+def components(left: np.ndarray, right: np.ndarray, rows: int) -> list[int]:
+    """A number per row: equal where rows are connected by pairs, directly or through others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if rows == 0:
+        return []
+    graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(rows, rows))
+    numbers: list[int] = connected_components(graph, directed=False)[1].tolist()
+    return numbers
+
+
+def _pairs(vectors: Any, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Block by block."""
     for start in range(0, vectors.shape[0], _BLOCK):
         similar = (vectors[start : start + _BLOCK] @ vectors[start:].T).tocoo()
-        close = similar.data >= threshold
-        yield similar.row[close] + start, similar.col[close] + start
+        close = (similar.data >= threshold) & (similar.row < similar.col)
+        yield similar.row[close] + start, similar.col[close] + start, similar.data[close]
 
 
 def _nearest(mine: Any, theirs: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,163 @@
+"""Leakage: examples that also stand in the suite, as they are, nearly, or in other words.
+
+Other words: for each case the CANDIDATES examples with the most telling words in common are compared by the meaning of
+the sentence (embeddings), where the extra `embed` is at hand. A hit needs both: a similarity above what the case's
+next-best example reaches by chance (95th percentile over the cases), and as a second signal the same expected output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.data import near, shingles
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, many
+from tuneworthy.data.neighbours import CHARACTERS
+
+CANDIDATES = 10
+"""examples per case that are looked at; on HumanEval rephrasings the original is among them in 89 %"""
+MOST_CASES = 500
+"""cases whose candidates are embedded; a larger suite is sampled evenly"""
+CHANCE = 95.0
+"""percentile of the next-best examples' similarities"""
+LEAST = 0.75
+"""cosine of all-MiniLM-L6-v2 below which two sentences are about the same topic at best"""
+
+
+def check(batch: Batch) -> Found:
+    """Exact and near copies: needs no model."""
+    if not batch.cases or not batch.examples:
+        yield NotMeasured(check="leakage", what="examples that stand in the suite", reason="there are no cases yet")
+        return
+    exact, close, how = _copies(batch)
+    sources = sorted({batch.examples[number].provenance.source for number, *_ in exact + close} - {""})
+    told = f"; sources: {', '.join(sources[:5])}" if sources else ""
+    if exact:
+        yield Finding(
+            check="leakage",
+            kind="exact",
+            severity="review",
+            what=f"{many(len(exact))} also stand in the suite (but for case and white space){told}",
+            why="what was learnt by heart looks like skill; `run` leaves these rows out of training",
+            rows=tuple(batch.ref(number, f"case {case}") for number, case, _ in exact),
+            share=batch.share(len(exact)),
+            next="take them out for good: tuneworthy data fix --rule leaks",
+        )
+    if close:
+        yield Finding(
+            check="leakage",
+            kind="near",
+            severity="review",
+            what=f"{many(len(close))} are near-duplicates of a case ({how}){told}",
+            why="what was learnt by heart looks like skill; `run` leaves these rows out of training",
+            rows=tuple(
+                batch.ref(number, f"case {case} ({similarity:.2f}): {excerpt(batch.inputs[number])}")
+                for number, case, similarity in sorted(close, key=lambda hit: -hit[2])
+            ),
+            share=batch.share(len(close)),
+            next="take them out for good: tuneworthy data fix --rule leaks",
+        )
+
+
+Hit = tuple[int, str, float]
+"""(row, id of the case, similarity)"""
+
+
+def _copies(batch: Batch) -> tuple[list[Hit], list[Hit], str]:
+    if sum(map(len, batch.normal_inputs)) <= CHARACTERS:
+        leaks = {leak.example: leak for leak in near.leaks(batch.examples, batch.cases)}
+        hits = [(n, leaks[e.name]) for n, e in enumerate(batch.examples) if e.name in leaks]
+        exact = [(n, leak.case, 1.0) for n, leak in hits if leak.kind == "exact"]
+        close = [(n, leak.case, leak.similarity) for n, leak in hits if leak.kind == "near"]
+        return exact, close, f"cosine of character counts ≥ {near.THRESHOLD}"
+    return _copies_of_many(batch)
+
+
+def _copies_of_many(batch: Batch) -> tuple[list[Hit], list[Hit], str]:
+    theirs = [near.normal(near.input_text(case.input)) for case in batch.cases]
+    same = {text: case.id for text, case in zip(theirs, batch.cases, strict=True)}
+    exact = [(n, same[text], 1.0) for n, text in enumerate(batch.normal_inputs) if text in same]
+    texts = near.without_template(theirs, batch.normal_inputs)
+    left, right, similarity = shingles.pairs(texts, between=len(theirs))
+    out = {number for number, *_ in exact}
+    best: dict[int, Hit] = {}
+    for case, row, value in zip(left.tolist(), (right - len(theirs)).tolist(), similarity.tolist(), strict=True):
+        if row not in out and value > best.get(row, (0, "", 0.0))[2]:
+            best[row] = (row, batch.cases[case].id, value)
+    return exact, list(best.values()), f"Jaccard of word pairs ≥ {shingles.THRESHOLD}"
+
+
+def check_rephrased(batch: Batch) -> Found:
+    """The same request in other words: needs embeddings."""
+    from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
+
+    if not batch.cases or not batch.examples:
+        return
+    if not minilm_at_hand():
+        reason = "no embeddings at hand; run: pip install 'tuneworthy[embed]'"
+        yield NotMeasured(check="leakage", what="rephrased cases", reason=reason)
+        return
+    yield from _rephrased(batch, open_minilm())
+
+
+def _rephrased(batch: Batch, embedder: Any) -> Iterator[Finding | NotMeasured]:
+    step = -(-len(batch.cases) // MOST_CASES)
+    cases = batch.cases[::step]
+    if step > 1:
+        reason = f"of {len(batch.cases):,} cases 1 in {step} was looked at"
+        yield NotMeasured(check="leakage", what="rephrased cases, all of them", reason=reason)
+    asked = [near.normal(near.input_text(case.input)) for case in cases]
+    texts = near.without_template(batch.normal_inputs, asked)
+    mine, theirs = texts[: len(batch.examples)], texts[len(batch.examples) :]
+    nearest = _candidates(mine, theirs)
+    wanted = sorted(set(nearest.ravel().tolist()))
+    vectors = dict(zip(wanted, embedder.embed([mine[n][:1000] for n in wanted]), strict=True))
+    judged = embedder.embed([text[:1000] for text in theirs])
+    similar = np.asarray([[float(judged[c] @ vectors[n]) for n in row] for c, row in enumerate(nearest.tolist())])
+    order = np.sort(similar, axis=1)
+    limit = max(LEAST, float(np.percentile(order[:, -2], CHANCE)) if similar.shape[1] > 1 else LEAST)
+    copies = {number for hits in _copies(batch)[:2] for number, *_ in hits}
+    hits = [
+        (float(similar[c, k]), int(nearest[c, k]), cases[c])
+        for c, k in np.argwhere(similar >= limit).tolist()
+        if int(nearest[c, k]) not in copies
+        and near.normal(batch.outputs[int(nearest[c, k])]) == near.normal(str(cases[c].expected))
+    ]
+    if hits:
+        hits.sort(key=lambda hit: (-hit[0], hit[1]))
+        yield Finding(
+            check="leakage",
+            kind="rephrased",
+            severity="review",
+            what=f"{many(len({n for _, n, _ in hits}))} seem to be a case in other words (cosine ≥ {limit:.2f}, same "
+            "output); a list to review, not a count of leaks",
+            why="a case in other words is not new; n-gram tests do not see it",
+            rows=tuple(
+                batch.ref(
+                    n, f"case {case.id} ({s:.2f}): {excerpt(batch.inputs[n])} ~ {excerpt(near.input_text(case.input))}"
+                )
+                for s, n, case in hits
+            ),
+            share=batch.share(len({n for _, n, _ in hits})),
+            next="take the rows that are the same request out: tuneworthy data fix --drop",
+        )
+
+
+def _candidates(mine: Sequence[str], theirs: Sequence[str]) -> np.ndarray:
+    """The examples with the most telling words and characters in common with each case: shape (cases, CANDIDATES)."""
+    from scipy.sparse import hstack
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    both = []
+    for settings in ({"ngram_range": (1, 2)}, {"analyzer": "char_wb", "ngram_range": (3, 4), "max_features": 100_000}):
+        vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **settings)
+        vectorizer.fit([text or "empty" for text in theirs])  # the suite's words tell; and most of the data's do not
+        both.append([vectorizer.transform(side) for side in (mine, theirs)])
+    examples, cases = (hstack(side).tocsr() for side in zip(*both, strict=True))
+    k, turned, found = min(CANDIDATES, len(mine)), examples.T.tocsr(), []
+    for start in range(0, cases.shape[0], 100):
+        similar = (cases[start : start + 100] @ turned).toarray()
+        found.append(np.argpartition(-similar, k - 1, axis=1)[:, :k])
+    return np.concatenate(found)
