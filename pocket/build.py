@@ -11,6 +11,7 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaForCausalLM
@@ -18,14 +19,18 @@ from transformers import GenerationConfig, LlamaForCausalLM
 from pocket.card import write_card
 from pocket.evaluate import Score, measure_all
 from pocket.tokenizer import as_transformers, train_tokenizer
-from pocket.train import Options, Run, State
+from pocket.train import STAGES, Options, Run, State
 
+PHASES = "training.json"
 SHIPPED = Path(__file__).resolve().parent.parent / "src" / "tuneworthy" / "models" / "pocket"
 
 
-def load_tokenizer(folder: Path, seed: int) -> Tokenizer:
+def load_tokenizer(folder: Path, seed: int, start: Path | None = None) -> Tokenizer:
     """The run's tokenizer; trained once, then read from the run folder."""
     path = folder / "tokenizer.json"
+    if not path.exists() and start is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(start / "tokenizer.json", path)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         train_tokenizer(seed).save(str(path.with_suffix(".new")))
@@ -44,8 +49,16 @@ def export(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path = SHIPPED
     as_transformers(tokenizer).save_pretrained(new)
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(new.iterdir()):
+        path.chmod(0o644)  # safetensors writes files that only their owner may read
         os.replace(path, target / path.name)
     shutil.rmtree(new)
+
+
+def phases(run: Run, start: Path | None) -> list[dict[str, Any]]:
+    """What the weights have been trained on, this run last; kept beside them as `training.json`."""
+    before = json.loads((start / PHASES).read_text()) if start else []
+    state = run.state
+    return [*before, {"tokens": state.tokens, "steps": state.step, "minutes": round(state.seconds / 60, 1)}]
 
 
 def assess(run: Run, n: int) -> list[Score]:
@@ -66,6 +79,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--items", type=int, default=400, help="held-out items for each skill")
     parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
+    parser.add_argument(
+        "--continue-from", type=Path, help="start from the weights of this folder, in the last stage"
+    )
     parser.add_argument("--out", type=Path, default=SHIPPED)
     return parser.parse_args()
 
@@ -73,17 +89,26 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train, export, measure, write the card."""
     a = parse()
-    o = Options(folder=a.work, seed=a.seed, minutes=a.minutes, steps=a.steps, threads=a.threads)
-    tokenizer = load_tokenizer(a.work, a.seed)
+    o = Options(
+        folder=a.work,
+        seed=a.seed,
+        minutes=a.minutes,
+        steps=a.steps,
+        threads=a.threads,
+        first_stage=len(STAGES) - 1 if a.continue_from else 0,
+    )
+    tokenizer = load_tokenizer(a.work, a.seed, a.continue_from)
 
     def interim(model: LlamaForCausalLM, state: State) -> None:
         export(model, tokenizer, a.out)
         print(f"exported after {state.step} steps", flush=True)
 
-    run = Run(o, tokenizer, interim)
+    run = Run(o, tokenizer, interim, a.continue_from)
     run.run()
     export(run.model, tokenizer, a.out)
-    card = write_card(run.model, o, run.state, assess(run, a.items))
+    made = phases(run, a.continue_from)
+    (a.out / PHASES).write_text(json.dumps(made) + "\n")
+    card = write_card(run.model, o, made, assess(run, a.items))
     (a.out / "README.md").write_text(card)
     print(card, flush=True)
 

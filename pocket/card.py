@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pocket.evaluate import WHAT, Score
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-    from pocket.train import Options, State
+    from pocket.train import Options
 
 HEAD = """---
 license: apache-2.0
@@ -26,9 +26,8 @@ short English texts, and knows next to nothing.
 
 ## How it was made
 
-One command, from nothing but a generator of synthetic text and a seed; no foreign text or weights:
-
-    python -m pocket.build --minutes {minutes:g} --threads {threads}
+From nothing but a generator of synthetic text and a seed; no foreign text or weights.
+{story}
 
 | | |
 |---|---|
@@ -36,13 +35,16 @@ One command, from nothing but a generator of synthetic text and a seed; no forei
 | Positions | RoPE, 1,024 |
 | Tokenizer | byte-level BPE, {vocab:,} entries, digits one by one |
 | Seed | {seed} |
-| Training | {tokens:,} tokens, {steps:,} steps, {time:.0f} minutes, {threads} thread{s}, AdamW, {precision} |
+| Training | {tokens:,} tokens, {steps:,} steps, {time:.0f} minutes in all, {threads} thread{s}, {precision} |
+| Optimiser | {optimizer} |
 | Format | `<|bos|>`, then `<|role|>` + line break + text + `<|end|>` + line break for each message |
 
 ## Skills
 
 Greedy generation on fresh items. Names are held-out words, invented strings, codes or numbers; instructions
-and sentence patterns are held-out wordings. Neither the words nor the wordings occur in pretraining.
+and sentence patterns are held-out wordings. Neither the words nor the wordings occur in pretraining{except_for}.
+Some training wordings were written after reading wrong answers to held-out items; they differ from the held-out
+wordings, but held-out here means "not trained on", not "never looked at".
 
 - *Right*: the answer holds the wanted value and none of the other candidates; for repetition and few-shot the
   whole answer equals the expected one.
@@ -87,12 +89,32 @@ def verdict(scores: list[Score]) -> str:
     )
 
 
-def write_card(model: LlamaForCausalLM, o: Options, state: State, scores: list[Score]) -> str:
-    """The card as Markdown."""
+def story(o: Options, made: list[dict[str, Any]]) -> str:
+    """How many runs it took and what each of them saw."""
+    command = f"python -m pocket.build --minutes {o.minutes:g} --threads {o.threads}"
+    if len(made) == 1:
+        return f"One command:\n\n    {command}"
+    runs = "\n".join(
+        f"{i}. {x['tokens']:,} tokens in {x['steps']:,} steps and {x['minutes']:.0f} minutes"
+        + (", from the weights before, optimiser reset" if i > 1 else ", from random weights")
+        for i, x in enumerate(made, 1)
+    )
+    return (
+        f"Trained in {len(made)} runs; `pocket/README.md` in the repository tells what changed between them:\n\n"
+        f"{runs}\n\n"
+        f"The last was\n\n    {command} --continue-from FOLDER_OF_THE_RUN_BEFORE"
+    )
+
+
+def write_card(
+    model: LlamaForCausalLM, o: Options, made: list[dict[str, Any]], scores: list[Score]
+) -> str:
+    """The card as Markdown; `made` lists the runs that trained the weights."""
     c = model.config
     head = HEAD.format(
         params=sum(p.numel() for p in model.parameters()),
-        minutes=o.minutes,
+        story=story(o, made),
+        except_for="".join(f", except for {x['exception']}" for x in made if x.get("exception")),
         threads=o.threads,
         layers=c.num_hidden_layers,
         hidden=c.hidden_size,
@@ -100,10 +122,12 @@ def write_card(model: LlamaForCausalLM, o: Options, state: State, scores: list[S
         ffn=c.intermediate_size,
         vocab=c.vocab_size,
         seed=o.seed,
-        tokens=state.tokens,
-        steps=state.step,
-        time=state.seconds / 60,
+        tokens=sum(x["tokens"] for x in made),
+        steps=sum(x["steps"] for x in made),
+        time=sum(x["minutes"] for x in made),
         s="" if o.threads == 1 else "s",
-        precision="bfloat16 autocast" if o.bf16 else "float32",
+        precision="bfloat16 products" if o.bf16 else "float32",
+        optimizer=("AdamW at first, then " if len(made) > 1 else "")
+        + ("Muon for the matrices inside the layers, AdamW for the rest" if o.muon else "AdamW"),
     )
     return head + "\n".join(row(s) for s in scores) + "\n" + TAIL.format(verdict=verdict(scores))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -40,6 +41,20 @@ POOLS = {
     "label": _split(w.LABELS),
 }
 HELD_WORDS = frozenset(x.lower() for _, held in POOLS.values() for x in held)
+# Words of the wordings that are no name, value, label or cue: they may stand anywhere in a loose wording.
+OTHER = sorted(
+    {x for text in t.all_texts() for x in w.words_of(text) if len(x) > 1}
+    - {x.lower() for pool in POOLS.values() for x in (*pool[0], *pool[1])}
+    - {x for text in [*w.SYNONYMS, *w.SYNONYMS.values(), *w.UNITS] for x in w.words_of(text)}
+)
+
+
+def shape(text: str) -> str:
+    """A wording without case, punctuation and kinds of slots, to compare wordings."""
+    return " ".join(re.findall(r"\{|\w+", re.sub(r"\{\w\}", "{", text.lower())))
+
+
+HELD_SHAPES = [f" {x} " for x in sorted({shape(text) for text in t.held_out()}) if x.count(" ") >= 2]
 
 
 def training_words() -> frozenset[str]:
@@ -84,6 +99,15 @@ def cap(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+SMALL = frozenset(t.SMALL)
+
+
+def is_held_wording(text: str) -> bool:
+    """Whether a wording is, or contains, one that is kept for evaluation."""
+    plain = f" {shape(text)} "
+    return any(x in plain for x in HELD_SHAPES)
+
+
 class Generator:
     """Draws items. With `held`, names come from held-out words and wordings from held-out templates."""
 
@@ -102,7 +126,10 @@ class Generator:
 
     def wording(self, pair: tuple[list[T], list[T]]) -> T:
         """A wording from the generator's side of the split."""
-        return self.rng.choice(pair[self.held])
+        found = self.rng.choice(pair[self.held])
+        if isinstance(found, str) and " " in found and self._loosely():
+            return self._varied(found)  # type: ignore[return-value]
+        return found
 
     def chance(self, p: float) -> bool:
         return self.rng.random() < p
@@ -111,8 +138,8 @@ class Generator:
         """A name of two to four sub-word tokens; teaches copying of strings that are no known word."""
         while True:
             r = self.rng
-            if self.share > 0.25 and r.random() < 0.6:
-                name = self._spliced()
+            if self.share > 0.25 and r.random() < 0.75:
+                name = self._spliced() if r.random() < 0.35 else self._scraps()
             elif r.random() < 0.25:
                 name = "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(3, 6)))
             else:
@@ -130,6 +157,16 @@ class Generator:
         )
         cut = r.randint(1, len(front))
         return front[:cut].lower() + back[r.randint(1, max(1, len(back) - 2)) :].lower()
+
+    def _scraps(self) -> str:
+        """Pieces from anywhere in some words: nearly every token of the vocabulary comes up in any order."""
+        r = self.rng
+        out = ""
+        for _ in range(r.randint(1, 3)):
+            word = r.choice(POOLS[r.choice(("first", "place", "noun", "noun", "adj", "attr", "label"))][0])
+            at = r.randrange(len(word))
+            out += word[at : at + r.randint(1, 5)].lower()
+        return out
 
     def held_invented(self) -> str:
         """An invented name whose hash keeps it out of training."""
@@ -241,24 +278,23 @@ class Generator:
     def _facts(self, n: int) -> tuple[list[str], list[str], list[str], list[str]]:
         """n facts of one relation about n subjects: facts, questions, answers, values."""
         rng = self.rng
-        ent, val, facts, asks, answer = t.RELATIONS[
-            rng.choice((0, 0, 0, 0, 1, 1, *range(2, len(t.RELATIONS))))
-        ]
+        relation = rng.choice((0, 0, 0, 0, 1, 1, *range(2, len(t.RELATIONS))))
+        ent, val, facts, asks, answer = t.RELATIONS[relation]
         facts, asks = ([facts[-1]], [asks[-1]]) if self.held else (facts[:-1], asks[:-1])
-        if self._loosely():
+        if self._loosely() and rng.random() < 0.5:
             ent, val, facts, asks, answer = self._loose_relation()
-        elif self._loosely():
-            asks = [self._opened(x, t.ASK_FIRST) for x in asks]
-            facts = [self._opened(x, t.FACT_FIRST) for x in facts] if rng.random() < 0.4 else facts
+        elif self.loose:
+            facts, asks = facts + t.MORE[relation][0], asks + t.MORE[relation][1]
+            facts, asks = self._more_wordings(facts, asks, "{a}" in facts[0], ent == "person")
         if ent == "any":
             ent = rng.choice(("person", "thing", "place", "topic", "code", "person", "thing"))
         if val == "any" or rng.random() < 0.15:
             val = rng.choice(("any", "any", "code", "person", "place")) if val != "quantity" else val
-        unit, attr = rng.choice(w.UNITS), self.pick("attr")
+        unit, attr = rng.choice(w.UNITS), self._attribute()
         subjects = self._subjects(ent, n)
         values = self.distinct(lambda: self.name_of(val, unit), n)
         by_attr = "{a}" in answer and n > 1 and rng.random() < 0.15 and all("{a}" in f for f in facts)
-        attrs = self.distinct(lambda: self.pick("attr"), n) if by_attr else [attr] * n
+        attrs = self.distinct(self._attribute, n) if by_attr else [attr] * n
         subjects = [subjects[0]] * n if by_attr else subjects
         same = rng.choice(facts) if rng.random() < 0.6 else ""
 
@@ -272,6 +308,51 @@ class Generator:
             values,
         )
 
+    def _more_wordings(
+        self, facts: list[str], asks: list[str], attribute: bool, person: bool
+    ) -> tuple[list[str], list[str]]:
+        """A few composed and varied wordings of a relation, some with an opening."""
+        rng = self.rng
+        facts, asks = rng.sample(facts, 4), rng.sample(asks, 4)
+        if attribute:
+            made = [self._composed(t.ATTRIBUTE_FACTS, person) for _ in range(4)]
+            facts = [x if rng.random() < 0.4 else y for x, y in zip(facts, made, strict=True)]
+            made = [self._composed(t.ATTRIBUTE_ASKS, person) for _ in range(4)]
+            asks = [x if rng.random() < 0.4 else y for x, y in zip(asks, made, strict=True)]
+        facts = [self._varied(x) if self._loosely() else x for x in facts]
+        asks = [self._varied(x) if self._loosely() else x for x in asks]
+        if self._loosely():
+            asks = [self._opened(x, t.ASK_FIRST) for x in asks]
+            facts = [self._opened(x, t.FACT_FIRST) for x in facts] if rng.random() < 0.4 else facts
+        return facts, asks
+
+    def _composed(self, frames: list[str], person: bool) -> str:
+        """A wording put together from slots; never one that is held out."""
+        while True:
+            text = self.rng.choice(frames)
+            while found := re.search(r"<(\w+)>", text):
+                text = text.replace(found[0], self.rng.choice(t.SLOTS[found[1]]), 1)
+            text = cap(" ".join(text.split()))
+            if person and self.rng.random() < 0.3:
+                text = re.sub(r"[Tt]he \{a\} (of|for) \{s\}", "{s}'s {a}", text)
+            if not is_held_wording(text):
+                return text
+
+    def _varied(self, text: str) -> str:
+        """A wording with small words dropped, exchanged or put in; slots and words of weight stay."""
+        rng = self.rng
+        out: list[str] = []
+        for word in text.split(" "):
+            small = word.lower() in SMALL
+            r = rng.random()
+            if rng.random() < 0.1:
+                out.append(self._small(1, 1))
+            if small and r < 0.12:
+                continue
+            out.append(self._small(1, 1) if small and r < 0.25 else word)
+        new = " ".join(out)
+        return text if is_held_wording(new) else cap(new)
+
     def _loosely(self) -> bool:
         """Whether to draw a loose wording. Without a loose share no random number is drawn."""
         return self.loose > 0 and self.rng.random() < self.loose
@@ -282,7 +363,9 @@ class Generator:
         return f"{opening} {text if text[0] == '{' else text[0].lower() + text[1:]}"
 
     def _small(self, low: int, high: int) -> str:
-        return " ".join(self.rng.choices(t.SMALL, k=self.rng.randint(low, high)))
+        r = self.rng
+        words = (r.choice(t.SMALL) if r.random() < 0.65 else r.choice(OTHER) for _ in range(r.randint(low, high)))
+        return " ".join(words)
 
     def _around(self, text: str, low: int = 0, high: int = 5) -> str:
         """Random small words before and after a text, as a sentence without its full stop."""
@@ -291,11 +374,11 @@ class Generator:
     def _loose_relation(self) -> tuple[str, str, list[str], list[str], str]:
         """A relation in random small words, so that reading does not hang on the table's few wordings."""
         rng = self.rng
-        by_name = rng.random() < 0.6
+        by_name = rng.random() < 0.85
         facts, asks = [], []
         for _ in range(2):
             named = "{a} " if rng.random() < 0.5 else ""
-            ends = ["{s}", "{v}"] if rng.random() < 0.7 else ["{v}", "{s}"]
+            ends = ["{s}", "{v}"] if rng.random() < 0.5 else ["{v}", "{s}"]
             middle = f"{self._small(1, 3)} {named}{self._small(0, 2)}"
             facts.append(f"{self._small(0, 4)} {ends[0]} {middle} {ends[1]} {self._small(0, 2)}")
             asked = f"{{a}} {self._small(0, 3)} " if by_name else ""
@@ -304,6 +387,12 @@ class Generator:
         asks = [" ".join(x.split()) + "?" for x in asks]
         answer = "The {a} of {s} is {v}." if by_name else "The answer for {s} is {v}."
         return "any", "any", facts, asks, answer
+
+    def _attribute(self) -> str:
+        """An attribute noun; in training never the one that would make a held-out wording of another relation."""
+        while (attr := self.pick("attr")) == "owner" and not self.held:
+            pass
+        return attr
 
     def _subjects(self, kind: str, n: int) -> list[str]:
         names = self.distinct(lambda: self.name_of(kind), n)
@@ -318,6 +407,8 @@ class Generator:
         style = rng.random()
         if rich:
             facts = [self._padded(f) for f in facts]
+        if not self.held and rich and rng.random() < 0.3:
+            facts = [f"{self._title()}. {f}" for f in facts]
         if style < 0.35:
             body = " ".join(facts)
             return body if rng.random() < 0.4 else f"{self.wording(t.BLOCK)}: {body}"
@@ -330,11 +421,16 @@ class Generator:
         glue = "\n" if rng.random() < 0.7 else "\n\n"
         return glue.join(f"{block} {i}: {f}" if numbered else f"[{i}] {f}" for i, f in enumerate(facts, 1))
 
+    def _title(self) -> str:
+        return cap(self.topic() if self.chance(0.5) else f"{self._small(1, 2)} {self.word()}")
+
     def _padded(self, fact: str) -> str:
         r = self.rng.random()
         if r < 0.5:
             return fact
         filler = self.wording(t.FILLERS)
+        if self._loosely():
+            filler = f"{self._around(self.word() if self.chance(0.5) else '', 1, 5)}."
         return f"{fact} {filler}" if r < 0.75 else f"{filler} {fact}"
 
     def read(self, n: int = 0, rich: bool = True) -> Item:
@@ -368,7 +464,7 @@ class Generator:
     def _copy_pairs(self, k: int) -> list[tuple[str, str, tuple[str, ...]]]:
         """Records of some fields; the output is one (or two) of them, perhaps in a frame."""
         rng = self.rng
-        m = rng.randint(1, 4)
+        m = rng.randint(1, 4) if self.held else rng.choice((1, 2, 2, 2, 2, 3, 3, 4))
         fields = rng.sample(t.FIELDS, m)
         kinds = [rng.choice(("any", "any", "any", "person", "place", "code")) for _ in fields]
         at = rng.randrange(m)
@@ -379,7 +475,7 @@ class Generator:
             "{v}"
             if self.held
             else rng.choice(
-                ("{v}",) * 5
+                ("{v}",) * 12
                 + ("{f}: {v}", "{f}={v}", "[{v}]", "The {f} is {v}.", "{v}.", "<{v}>", "JSON", "JSON", "JSON")
             )
         )
@@ -435,7 +531,9 @@ class Generator:
         """k solved pairs and one more, in one message or as earlier turns."""
         rng = self.rng
         k = k or rng.choice((2, 3, 3, 4, 4, 5, 6))
-        kind = kind or rng.choice(("copy", "copy", "cue", "cue", "near"))
+        kind = kind or rng.choice(("copy", "copy", "copy", "cue", "near"))
+        if kind == "copy" and not self.held and rng.random() < 0.5:
+            k = rng.choice((4, 5, 6, 7))  # every output after the first teaches which field is wanted
         make = {"copy": self._copy_pairs, "cue": self._cue_pairs, "near": self._near_pairs}[kind]
         pairs = make(k + 1)
         item = Item("shots", kind=f"shots {kind}", value=pairs[-1][1])
@@ -470,6 +568,9 @@ class Generator:
     def _shots_as_text(self, item: Item, pairs: list[tuple[str, str, tuple[str, ...]]]) -> None:
         how = self.wording(t.SHOT_HOW)
         a, b = self.wording(t.SHOT_IO)
+        if self.loose and self.chance(0.5):
+            a, b = self.rng.choice(t.SHOT_IN), self.rng.choice(t.SHOT_OUT)
+            a, b = ("Input", b) if (a, b) in t.SHOT_IO[1] else (a, b)
         known = self._determined(item.kind, pairs)
         gap, mid = self.rng.choice(("\n", "\n\n")), self.rng.choice(("\n", "\n", " "))
         parts: list[Piece] = [(how + gap, False)] if how else []

@@ -124,6 +124,87 @@ RELATIONS: list[tuple[str, str, list[str], list[str], str]] = [
      "{v} is in charge of {s}."),
 ]
 
+# More training wordings, one entry for each relation above. Half of the facts name the value first, so that
+# the order of subject and value does not decide; without them values before the subject were hardly read.
+MORE: list[tuple[list[str], list[str]]] = [
+    (["{v}, so reads the {a} of {s}.", "{v} was noted as {a} for {s}.", "With {v} as its {a}, {s} is listed.",
+      "{v}: this is the {a} of {s}.", "They set {v} as {a} for {s}.", "It has {v} as {a}: {s}.",
+      "{a} {v} for {s}.", "{s} is known to have the {a} {v}.", "Its {a} is {v}: {s}."],
+     ["Do we know which {a} {s} has?", "Are you sure about the {a} of {s}?", "And the {a} of {s}?",
+      "Could you tell me the {a} that {s} has?", "Did you find the {a} of {s}?", "You know the {a} for {s}?",
+      "Have we got the {a} for {s}?", "Does {s} have a {a}?"]),
+    (["{v} was chosen by {s} as the {a}.", "{v}, said {s} about the {a}.", "{v} as {a} is the wish of {s}.",
+      "The {a} is {v}, said {s}.", "{v} is the {a} {s} uses.", "It is {v} that {s} took as {a}.",
+      "With {v} as {a}, {s} is happy."],
+     ["What {a} was chosen by {s}?", "What is the {a} of {s}?", "Which {a} is the one of {s}?",
+      "As {a}, what did {s} choose?", "What did {s} give for the {a}?", "{s} has which {a}?",
+      "What does {s} call the {a}?", "Which {a} was named by {s}?"]),
+    (["{v} is where {s} lives.", "In {v} lives {s}.", "{v} is the home of {s}.", "In {v} there is a flat of {s}.",
+      "{v} is now the city of {s}.", "From {v} comes {s}.", "We visit {s} at home in {v}.",
+      "It is {v} where {s} has a home."],
+     ["What city is home to {s}?", "Which city does {s} live in?", "What is the city where {s} lives?",
+      "Where is the home of {s}?", "Where can I visit {s} at home?", "Which place is {s} from?",
+      "In what city is the flat of {s}?", "Where has {s} a home?"]),
+    (["{v} is where {s} works.", "In {v} works {s}.", "{v} has the office of {s}.", "In {v} there is a job of {s}.",
+      "To {v} goes {s} for work.", "In {v} is the desk of {s}.", "We meet {s} at work in {v}.",
+      "It is {v} where {s} has a job."],
+     ["What city does {s} work in?", "Which city is the work place of {s}?", "Where is {s} at work?",
+      "Which place does {s} work at?", "Where do I find the office of {s}?", "Where does {s} go to work?",
+      "In what city is the job of {s}?", "Where has {s} an office?"]),
+    (["{v} went to {s} for money.", "{v} is what {s} bought.", "For {v}, {s} paid a lot.", "{v} now is paid by {s}.",
+      "It was {v} that {s} bought.", "{v} was sold to {s} in the shop.", "{v} was paid for by {s}.",
+      "A buyer came, {s}, and took {v}."],
+     ["What has {s} bought?", "What was it that {s} bought?", "On what did {s} spend money?",
+      "What was paid for by {s}?", "For what did {s} pay?", "What was sold to {s}?", "What thing was bought, {s}?",
+      "What is it that {s} ordered?"]),
+    (["{v} is what {s} likes.", "{v} is loved by {s}.", "{v} pleases {s}.", "{v} is the favourite of {s}.",
+      "It is {v} that {s} enjoys.", "To {s}, {v} is the best.", "{v} makes {s} happy.", "Give {v} to {s}, it pleases."],
+     ["What is it that {s} likes?", "What is liked by {s}?", "What thing does {s} love?", "What makes {s} happy?",
+      "Of what is {s} fond?", "What is the favourite of {s}?", "What is best for {s}?", "What is loved by {s}?"]),
+    (["{v} was met by {s}.", "{v} is who {s} met.", "With {v} there was a lunch of {s}.", "{v} was seen by {s}.",
+      "It was {v} that {s} met.", "To {v} talked {s}.", "{v} came to a meeting with {s}.", "{v} had a guest, {s}."],
+     ["Who was met by {s}?", "Who is it that {s} met?", "Whom did {s} see?", "Who had lunch with {s}?",
+      "With whom did {s} talk?", "Who came together with {s}?", "Whom has {s} met?", "Who was seen by {s}?"]),
+    (["To {v} belongs {s}.", "{v} has {s}.", "{v} is the owner of {s}.", "{v} got {s}.", "With {v} you find {s}.",
+      "It is {v} that has {s}.", "{v} keeps {s} at home.", "{s} is owned by {v}."],
+     ["Who is it that owns {s}?", "By whom is {s} owned?", "Who got {s}?", "Whose property is {s}?",
+      "Who keeps {s}?", "With whom is {s} now?", "To whom was {s} sold?", "Name who owns {s}."]),
+    (["{v} is where {s} lies.", "In {v} lies {s}.", "{v} is the place of {s}.", "In {v} you see {s}.",
+      "{v} holds {s}.", "To {v} they took {s}.", "It is {v} where we put {s}.", "Go to {v} for {s}."],
+     ["Where do we keep {s}?", "Where does {s} lie?", "What is the place of {s}?", "Where could {s} be found?",
+      "Which place has {s}?", "Where can one see {s}?", "Where do I get {s}?", "In what place do I find {s}?"]),
+    (["{v} is the limit to return {s}.", "In {v} you have to send back {s}.", "{v} are left to return {s}.",
+      "After {v}, {s} can not be returned.", "{v} is how long you may keep {s}.", "Up to {v} you can send back {s}.",
+      "It is {v} to bring back {s}.", "Of {s} a return needs {v}."],
+     ["How many {u} are left to return {s}?", "In how many {u} must {s} be returned?",
+      "How many {u} until I must return {s}?", "For how many {u} can {s} be sent back?",
+      "How long may I keep {s}?", "Up to how many {u} can {s} be returned?", "How long is a return of {s} possible?",
+      "Can I return {s} and for how long?"]),
+    (["{v} is the price of {s}.", "{v} is what {s} costs.", "For {v} you get {s}.", "{v} has to be paid for {s}.",
+      "It takes {v} to buy {s}.", "At {v} we sell {s}.", "With {v} you can pay {s}.", "Of {s} the price is {v}."],
+     ["How many {u} do you ask for {s}?", "How much does {s} cost?", "How much do you charge for {s}?",
+      "How many {u} is {s}?", "At what price is {s} sold?", "What do I pay for {s}?", "What must be paid for {s}?",
+      "How much for {s}?"]),
+    (["{v} is the time {s} takes.", "{v} are planned for {s}.", "In {v} we finish {s}.", "{v} is needed for {s}.",
+      "After {v}, {s} is done.", "For {s} they need {v}.", "With {v} you can do {s}.", "They allow {v} for {s}."],
+     ["How many {u} until {s} is done?", "How many {u} do we need for {s}?", "How much time is needed for {s}?",
+      "How many {u} does it take for {s}?", "What time is planned for {s}?", "In how many {u} is {s} done?",
+      "How long until {s} is done?", "How many {u} must I allow for {s}?"]),
+    (["{v} is the limit for {s}.", "Up to {v} are allowed for {s}.", "{v} at most for {s}.",
+      "For {s} no more than {v}.",
+      "{v} applies as limit to {s}.", "With {v} the limit for {s} is reached.", "It is {v} that limits {s}.",
+      "For {s} the limit is {v}."],
+     ["What limit is there for {s}?", "How many {u} is the limit for {s}?", "Up to how many {u} for {s}?",
+      "What is the most for {s}?", "How many {u} does the rule allow for {s}?", "To how many {u} is {s} limited?",
+      "Which limit is there for {s}?", "What limit does {s} have?"]),
+    (["For {s} please call {v}.", "{v} takes care of {s}.", "{v} knows about {s}.", "For {s}, {v} is in charge.",
+      "To {v} you can send questions about {s}.", "With {s}, {v} will help you.", "About {s} please talk to {v}.",
+      "{v}: contact for {s}."],
+     ["Who takes care of {s}?", "Who answers for {s}?", "Who knows about {s}?", "To whom do questions about {s} go?",
+      "Whom should I call for {s}?", "Who will help me with {s}?", "Who is the one for {s}?",
+      "Who can be asked about {s}?"]),
+]
+
 READ_HOW = (
     ["Answer the question.", "Answer the question about the text.", "Use the text to answer the question.",
      "Read the text and answer.", "Answer from the passages only.", "Use only the passages below.",
@@ -175,7 +256,11 @@ REPEAT = (
      "Text: {t}\nRepeat the text.",
      "Write the following once more: {t}", "Repeat exactly.\n\n{t}", "Please copy this: {t}",
      "{t}\n\nRepeat it.",
-     "Echo: {t}"],
+     "Echo: {t}", "Repeat what I say: {t}", "Please say: {t}", "Write this: {t}", "Copy this line: {t}",
+     "Please write the same text: {t}", "Say exactly this: {t}", "Write the text once more.\n\n{t}",
+     "Repeat after me: {t}", "Please echo the line.\n{t}", "Give me the same words back: {t}", "Copy: {t}",
+     "Words: {t}\nSay them again.", "Here is a text: {t}\nCopy it.", "{t}\nSay that again, please.",
+     "Please repeat: {t}", "Repeat the words exactly: {t}", "Type this again: {t}", "Once more, please: {t}"],
     ["Please repeat this text: {t}", "Copy exactly: {t}"],
 )
 
@@ -249,6 +334,48 @@ SHOT_IO = ([("Input", "Output"), ("Input", "Output"), ("Q", "A"), ("Text", "Labe
              "Result")],
            [("Input", "Output"), ("Message", "Output")])
 
+SHOT_IN = ["Input", "Text", "Message", "Email", "Question", "Example", "Record", "Case", "Line", "Given"]
+SHOT_OUT = ["Output", "Label", "Answer", "Result", "Value", "Field", "Class", "Reply"]
+
+# Composed wordings of the attribute relations; <x> is any entry of SLOTS["x"].
+ATTRIBUTE_FACTS = [
+    "<the> {a} <of> {s} <is> {v}.", "<the> {a} <of> {s} <is> {v}.", "{s} <has> {v} as <the> {a}.",
+    "{s} <has> the {a} {v}.", "{v} <is> the {a} <of> {s}.", "{v} <serves> as {a} <of> {s}.",
+    "<of> {s}, the {a} <is> {v}.", "<of> {s} <we> <give> {v} as <the> {a}.", "<we> <give> {v} as {a} <of> {s}.",
+    "{v} <is> <given> as {a} <of> {s}.", "<we> <give> {v} for {s} as {a}.", "{v} <is> what {s} <has> as {a}.",
+    "With {v} as <the> {a}, {s} <is> <given>.", "{v} <of> {s} as <the> {a}.",
+    "<we> that the {a} <of> {s} <is> {v}.", "<we> that {v} <is> the {a} <of> {s}.", "{s}, {a}: {v}.",
+    "{s} <is> <given> with {v} as {a}.", "With {s}, {v} <is> <the> {a}.", "{s} <is> {v} by {a}.",
+    "<the> {a}: {v} (<of> {s}).", "{a} {v} <is> <given> <of> {s}.", "{v} <is> <the> {a} <of> {s}.",
+    "If <we> look at {s}, the {a} <is> {v}.", "<the> {a} <is> {v} <of> {s}.", "{v}: {a} <of> {s}.",
+]
+ATTRIBUTE_ASKS = [
+    "What <is> <the> {a} <of> {s}?", "Which {a} <is> <given> <of> {s}?", "<tell> <the> {a} <of> {s}.",
+    "<tell> what the {a} <of> {s} <is>.", "<tell> which {a} {s} has.", "What {a} does {s} have?",
+    "<of> {s}, what <is> the {a}?", "{s}: {a}?", "{s}, which {a}?", "Is there <the> {a} <of> {s}?",
+    "Can you <say> <the> {a} <of> {s}?", "Could you <say> what {a} {s} has?", "What do <we> <give> as {a} <of> {s}?",
+    "May I know <the> {a} <of> {s}?", "<the> {a} <of> {s} <is> what?", "With which {a} <is> {s} <given>?",
+    "Does anyone know <the> {a} <of> {s}?", "I <want> <the> {a} <of> {s}.", "I <want> what {a} {s} has.",
+    "Has {s} <the> {a}, and which?", "What should I write as {a} <of> {s}?",
+]
+SLOTS = {
+    "the": ["the", "the", "the", "a", "its", "one", "this", "the only", "our", "their"],
+    "of": ["of", "of", "of", "for", "for", "at", "with", "in", "about", "on"],
+    "is": ["is", "is", "is", "was", "will be", "remains", "became", "is now", "is still", "has been", "reads",
+           "is called", "should be", "must be"],
+    "has": ["has", "has", "got", "uses", "shows", "gets", "keeps", "takes", "needs", "carries", "received",
+            "found", "wants", "lists"],
+    "serves": ["serves", "counts", "works", "acts", "stands", "is known", "is listed", "was chosen", "is used"],
+    "we": ["we", "they", "you", "people", "the notes", "the list", "I", "the team", "all"],
+    "give": ["list", "give", "use", "have", "note", "set", "found", "keep", "see", "write", "name", "hear",
+             "believe", "remember"],
+    "given": ["given", "listed", "noted", "set", "used", "shown", "written", "found", "named"],
+    "tell": ["Tell me", "Say", "Name", "Give me", "Find", "Please say", "Look up", "Write", "Show me",
+             "Please find", "Let me know", "State", "Please tell me"],
+    "say": ["say", "name", "give", "find", "tell me", "look up", "show me"],
+    "want": ["want", "need", "look for", "ask for", "want to know", "need to know", "wish to know"],
+}
+
 # Small words for loose wordings: random strings of them around names stand for sentences never seen.
 SMALL = str.split("""
     the a an of for to in on at by with from about into over under after before since until is was has
@@ -272,6 +399,13 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     return [t for part in value for t in _texts(part)] if isinstance(value, (list, tuple)) else []
+
+
+def held_out() -> list[str]:
+    """Held-out wordings that are no training wording too."""
+    facts_and_asks = [x for _, _, facts, asks, _ in RELATIONS for x in (facts[-1], asks[-1])]
+    pairs = [v for n, v in globals().items() if n.isupper() and isinstance(v, tuple) and len(v) == 2]
+    return facts_and_asks + [x for train, held in pairs for x in _texts(held) if x not in _texts(train)]
 
 
 def all_texts() -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional as fn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pocket.corpus import Generator, Item
+from pocket.forward import scored_logits
 
 BATCH_TOKENS = 4096
 GROUP = 8  # batches that are drawn, sorted by length and cut together
@@ -42,20 +44,13 @@ class Stage:
 
 
 STAGES = (
-    Stage("induction", 0.10, {"repeat": 0.8, "read": 0.1, "shots": 0.1}, 1, "repeat", invented=0.25),
-    Stage("one fact", 0.16, {"repeat": 0.2, "read": 0.6, "shots": 0.2}, 1, "read 1", invented=0.25),
-    Stage("two facts", 0.34, {"repeat": 0.1, "read": 0.6, "shots": 0.2, "labels": 0.1}, 2, "read 2"),
-    Stage(
-        "three facts",
-        0.44,
-        {"repeat": 0.05, "read": 0.55, "shots": 0.2, "labels": 0.1, "extract": 0.1},
-        3,
-        "read 3",
-    ),
+    Stage("induction", 0.10, {"repeat": 0.8, "read": 0.1, "shots": 0.1}, 1, "repeat", invented=0.4),
+    Stage("one fact", 0.16, {"repeat": 0.3, "read": 0.5, "shots": 0.2}, 1, "read 1", loose=0.2),
+    Stage("two facts", 0.28, {"repeat": 0.1, "read": 0.5, "shots": 0.3, "labels": 0.1}, 2, "read 2", loose=0.3),
     Stage(
         "four facts",
-        0.55,
-        {"repeat": 0.05, "read": 0.5, "shots": 0.25, "labels": 0.1, "extract": 0.1},
+        0.40,
+        {"repeat": 0.1, "read": 0.45, "shots": 0.25, "labels": 0.1, "extract": 0.1},
         4,
         "read 4",
         loose=0.35,
@@ -63,10 +58,11 @@ STAGES = (
     Stage(
         "full mix",
         1.0,
-        {"repeat": 0.05, "read": 0.45, "shots": 0.28, "labels": 0.11, "extract": 0.11},
+        {"repeat": 0.08, "read": 0.46, "shots": 0.30, "labels": 0.09, "extract": 0.07},
         4,
         long=True,
         loose=0.35,
+        invented=0.85,
     ),
 )
 PROBES: dict[str, Callable[[Generator], Item]] = {
@@ -110,6 +106,8 @@ class Options:
     ffn: int = 352
     batch_tokens: int = BATCH_TOKENS
     save_seconds: float = 120.0
+    first_stage: int = 0  # later for a run that continues from finished weights
+    muon: bool = True
 
 
 def make_model(o: Options, vocab: int) -> LlamaForCausalLM:
@@ -178,17 +176,38 @@ def batches(o: Options, tokenizer: Tokenizer, state: State) -> Iterator[tuple[to
 
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weight: torch.Tensor, bf16: bool) -> torch.Tensor:
     """Weighted cross-entropy; logits are computed only where a token is scored."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        scored = weight[:, 1:] > 0
-        logits = model.lm_head(hidden[scored])
-    losses = fn.cross_entropy(logits.float(), ids[:, 1:][scored], reduction="none")
-    w = weight[:, 1:][scored]
+    scored = fn.pad(weight[:, 1:], (0, 1)) > 0
+    logits = scored_logits(model, ids, scored, torch.bfloat16 if bf16 else torch.float32)
+    losses = fn.cross_entropy(logits.float(), ids.roll(-1, 1)[scored], reduction="none")
+    w = weight.roll(-1, 1)[scored]
     return (losses * w).sum() / w.sum()
 
 
-def make_optimizer(model: LlamaForCausalLM, o: Options) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=o.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+class Optimizer:
+    """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
+
+    def __init__(self, model: LlamaForCausalLM, o: Options) -> None:
+        inside = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n and o.muon]
+        rest = [p for p in model.parameters() if not any(p is x for x in inside)]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(rest, lr=o.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        ]
+        if inside:
+            self.parts.append(
+                torch.optim.Muon(inside, lr=o.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+            )
+
+    def step(self, lr: float) -> None:
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = lr
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state_of(self, p: torch.nn.Parameter) -> dict[str, Any]:
+        """The moments of a parameter, to be read or written."""
+        part = next(x for x in self.parts if any(p is q for g in x.param_groups for q in g["params"]))
+        return part.state[p]
 
 
 def rate(o: Options, state: State, progress: float) -> float:
@@ -219,7 +238,7 @@ def probe(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str, n: int = 40)
     return float((~wrong.any(1)).float().mean())
 
 
-def save(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer, state: State) -> None:
+def save(folder: Path, model: LlamaForCausalLM, opt: Optimizer, state: State) -> None:
     """Write a checkpoint into a fresh folder, then swap it in: a kill leaves the old one or the new one."""
     new, now, old = folder / "new", folder / "now", folder / "old"
     shutil.rmtree(new, ignore_errors=True)
@@ -227,7 +246,7 @@ def save(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer, stat
     save_file({k: v.detach().contiguous() for k, v in model.named_parameters()}, new / "weights.safetensors")
     moments = {}
     for i, p in enumerate(model.parameters()):
-        moments |= {f"{i}.{k}": torch.as_tensor(v).clone() for k, v in opt.state[p].items()}
+        moments |= {f"{i}.{k}": torch.as_tensor(v).clone() for k, v in opt.state_of(p).items()}
     save_file(moments, new / "moments.safetensors")
     (new / "state.json").write_text(json.dumps(asdict(state)))
     shutil.rmtree(old, ignore_errors=True)
@@ -236,11 +255,11 @@ def save(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer, stat
     os.replace(new, now)
 
 
-def restore(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer) -> State:
+def restore(folder: Path, model: LlamaForCausalLM, opt: Optimizer, first_stage: int = 0) -> State:
     """Load the newest whole checkpoint, or start afresh."""
     found = next((folder / n for n in ("now", "old") if (folder / n / "state.json").exists()), None)
     if found is None:
-        return State()
+        return State(stage=first_stage)
     weights = load_file(found / "weights.safetensors")
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -248,7 +267,7 @@ def restore(folder: Path, model: LlamaForCausalLM, opt: torch.optim.Optimizer) -
     moments = load_file(found / "moments.safetensors")
     for i, p in enumerate(model.parameters()):
         keys = [k for k in moments if k.split(".", 1)[0] == str(i)]
-        opt.state[p] = {k.split(".", 1)[1]: moments[k] for k in keys}
+        opt.state_of(p).update({k.split(".", 1)[1]: moments[k] for k in keys})
     return State(**json.loads((found / "state.json").read_text()))
 
 
@@ -256,13 +275,19 @@ class Run:
     """One pretraining run."""
 
     def __init__(
-        self, o: Options, tokenizer: Tokenizer, export: Callable[[LlamaForCausalLM, State], None]
+        self,
+        o: Options,
+        tokenizer: Tokenizer,
+        export: Callable[[LlamaForCausalLM, State], None],
+        start: Path | None = None,
     ) -> None:
         torch.set_num_threads(o.threads)
         self.o, self.tokenizer, self.export = o, tokenizer, export
         self.model = make_model(o, tokenizer.get_vocab_size())
-        self.opt = make_optimizer(self.model, o)
-        self.state = restore(o.folder, self.model, self.opt)
+        if start is not None:
+            self.model.load_state_dict(LlamaForCausalLM.from_pretrained(start).state_dict())
+        self.opt = Optimizer(self.model, o)
+        self.state = restore(o.folder, self.model, self.opt, o.first_stage)
         self.loss = math.nan
         self.saved, self.exported = time.monotonic(), time.monotonic() - 240.0
 
@@ -287,13 +312,10 @@ class Run:
         save(self.o.folder, self.model, self.opt, self.state)
 
     def step(self, ids: torch.Tensor, weight: torch.Tensor) -> None:
-        for group in self.opt.param_groups:
-            group["lr"] = rate(self.o, self.state, self.progress())
         loss = loss_of(self.model, ids, weight, self.o.bf16)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.opt.step()
-        self.opt.zero_grad(set_to_none=True)
+        self.opt.step(rate(self.o, self.state, self.progress()))
         value = float(loss.detach())
         self.loss = value if math.isnan(self.loss) else 0.97 * self.loss + 0.03 * value
         s = self.state

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pocket import templates as t
 from pocket.build import SHIPPED
-from pocket.corpus import HELD_WORDS, SKILLS, Generator, training_words
+from pocket.corpus import HELD_WORDS, SKILLS, Generator, is_held_wording, training_words
+from pocket.forward import scored_logits
 from pocket.tokenizer import train_tokenizer
-from pocket.train import STAGES, Options, Run
+from pocket.train import STAGES, Options, Run, make_model
 from pocket.words import words_of
 
 CHAT = [
@@ -122,6 +124,53 @@ def test_held_out_words_never_occur_in_training_text():
     assert not seen & HELD_WORDS
     assert not training_words() & HELD_WORDS
     assert len(HELD_WORDS) > 80
+
+
+def test_held_out_wordings_are_no_training_wordings():
+    generator = Generator("held-out wordings", invented=0.45, loose=0.5)
+    made = []
+    for (_, _, facts, asks, _), (more_facts, more_asks) in zip(t.RELATIONS, t.MORE, strict=True):
+        made += facts[:-1] + asks[:-1] + more_facts + more_asks
+    for value in vars(t).values():
+        if isinstance(value, tuple):
+            made += t._texts(value[0])
+    for frames in (t.ATTRIBUTE_FACTS, t.ATTRIBUTE_ASKS):
+        made += [generator._composed(frames, person=i % 2 == 0) for i in range(1000)]
+    made += [generator._varied(x) for x in made]
+    assert len(t.held_out()) > 50
+    assert all(is_held_wording(x) for x in t.held_out() if x.count(" ") >= 2)
+    assert not [x for x in made if is_held_wording(x)]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_training_forward_gives_the_numbers_of_transformers(bf16):
+    model = make_model(Options(folder=Path(), hidden=32, layers=2, heads=2, ffn=64), vocab=50)
+    ids = torch.randint(1, 50, (3, 20), generator=torch.Generator().manual_seed(0))
+    scored = ids % 2 == 0
+    logits = scored_logits(model, ids, scored, torch.bfloat16 if bf16 else torch.float32)
+    wanted = model(input_ids=ids, use_cache=False).logits[scored]
+    assert torch.allclose(logits.float(), wanted, atol=0.05 if bf16 else 1e-5)
+    gradients = []
+    for out in (logits, wanted):
+        model.zero_grad()
+        out.float().square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    error = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert error < (0.05 if bf16 else 1e-4)
+
+
+def test_continued_training_starts_from_the_given_weights_in_the_last_stage(tmp_path: Path):
+    tokenizer = train_tokenizer(1, vocab=400, items=100)
+    shape = {"hidden": 32, "layers": 2, "heads": 2, "ffn": 64, "batch_tokens": 512, "steps": 4}
+    first = Run(Options(folder=tmp_path / "first", **shape), tokenizer, lambda *_: None)
+    first.run()
+    first.model.save_pretrained(tmp_path / "weights")
+    last = len(STAGES) - 1
+    again = Options(folder=tmp_path / "again", first_stage=last, **shape)
+    run = Run(again, tokenizer, lambda *_: None, start=tmp_path / "weights")
+    assert run.state.stage == last
+    before = first.model.state_dict()
+    assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
 
 
 def test_held_out_items_use_held_out_words():
