@@ -249,7 +249,7 @@ class UseCase(Record):
 METRICS: dict[str, tuple[str, ...]] = {
     "label": ("classification", "exact"),
     "json": ("fields", "json_exact", "json_schema", "exact"),
-    "text": ("exact", "contains", "squad_f1", "squad_em", "regex"),
+    "text": ("exact", "contains", "squad_f1", "squad_em", "regex", "rouge_l", "chrf", "bleu", "similarity"),
 }
 """Scorers that can carry the bar, by kind of output; the first is the default of `init`."""
 

@@ -15,12 +15,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import ValidationError
 
 from tuneworthy.content import write_whole
-from tuneworthy.records import Comparison
+from tuneworthy.measure.summaries import summarise
+from tuneworthy.records import Case, Comparison
 from tuneworthy.report import wording
 from tuneworthy.report.forest import Mark, forest
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
+from tuneworthy.usecase import Output
 
 MOST_CASES = 500
 """Cases shown in the page; more make browsers slow. The record holds them all."""
@@ -53,6 +56,7 @@ def render(record: RunRecord) -> str:
             means={arm.name: _mean(arm, record.cases) for arm in record.arms},
             first_comparison=_first_comparisons(record.comparisons),
             cases=[_case(row, record.arms) for row in cases],
+            summaries=_summaries(record),
         )
     )
 
@@ -176,6 +180,25 @@ def _difference_plots(comparisons: Iterable[Comparison], delta: float | None) ->
 
 def _both(marks: list[Mark], **settings: Any) -> Markup:
     return Markup(forest(marks, **settings) + forest(marks, narrow=True, **settings))
+
+
+def _summaries(record: RunRecord) -> dict[str, Any]:
+    """Arm → its labels or fields in numbers, for outputs that have them. Unscored answers are left out."""
+    try:
+        output = Output.model_validate(record.usecase.get("output"))
+    except ValidationError:  # records of refused runs may lack parts of the use case
+        return {}
+    found = {}
+    for arm in record.arms:
+        answers = [
+            (Case(id=row.id, input=row.input, expected=row.expected), row.outputs[arm.name].text)
+            for row in record.cases
+            if arm.name in row.outputs and row.outputs[arm.name].score is not None
+        ]
+        summary = summarise(output, answers)
+        if summary is not None:
+            found[arm.name] = summary
+    return found
 
 
 def _first_comparisons(comparisons: Iterable[Comparison]) -> dict[str, Comparison]:

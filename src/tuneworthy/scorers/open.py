@@ -65,11 +65,14 @@ def open_scorer(usecase: UseCase, name: str, settings: Mapping[str, JsonValue], 
 
 
 def scorer_record(scorer: Scorer) -> dict[str, Any]:
-    """Name, version, settings, and a hash over the code that judges: another grader gives other outcomes."""
+    """Name, version, settings, a hash over the code that judges, and the signature of what it rests on (a library, an
+    embedder) where it has one: another grader gives other outcomes."""
     module = inspect.getmodule(type(scorer))
     sources = [inspect.getsource(m) for m in (module, reading, rendering) if m is not None]
     settings = {f.name: getattr(scorer, f.name) for f in fields(scorer) if f.init and f.name != "output"}  # type: ignore[arg-type]
-    return {"name": scorer.name, "version": scorer.version, "settings": settings, "code": digest(sources)}
+    found = {"name": scorer.name, "version": scorer.version, "settings": settings, "code": digest(sources)}
+    signature = getattr(scorer, "signature", None)
+    return found if signature is None else {**found, "signature": signature}
 
 
 def _wrong(*problems: Problem) -> UseCaseError:
