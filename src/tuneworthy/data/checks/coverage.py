@@ -22,6 +22,8 @@ LONELY = 2.0
 construction about this share of the cases is flagged when cases and examples come from one source."""
 MOST = 20_000
 """Rows that are grouped; a larger set is sampled evenly by name."""
+FEWEST_CASES = 30
+"""Cases below which an empty group is chance."""
 _GROUP_ROWS = 40
 
 
@@ -102,8 +104,10 @@ def _by_meaning(batch: Batch) -> Iterator[Finding]:
     theirs = [normal(input_text(case.input)) for case in batch.cases]
     vectors = _vectors(mine, theirs)
     examples, cases = vectors[: len(mine)], vectors[len(mine) :]
-    yield from _uncovered(batch, examples, cases)
-    yield from _unjudged(batch, sample, examples, cases)
+    own = _nearest(examples[: _own_rows(examples)], examples, itself=True)
+    limit, nearest = float(np.percentile(own, LONELY)), _nearest(cases, examples)
+    yield from _uncovered(batch, nearest, limit)
+    yield from _unjudged(batch, sample, examples, cases[np.flatnonzero(nearest >= limit)])
 
 
 def _sample(batch: Batch) -> list[int]:
@@ -120,11 +124,8 @@ def _vectors(mine: Sequence[str], theirs: Sequence[str]) -> Any:
     return TfidfVectorizer(sublinear_tf=True, token_pattern=pattern, dtype=np.float32).fit_transform(texts).tocsr()
 
 
-def _uncovered(batch: Batch, examples: Any, cases: Any) -> Iterator[Finding]:
+def _uncovered(batch: Batch, nearest: np.ndarray, limit: float) -> Iterator[Finding]:
     """Cases that are further from every example than examples are from each other."""
-    own = _nearest(examples[: _own_rows(examples)], examples, itself=True)
-    limit = float(np.percentile(own, LONELY))
-    nearest = _nearest(cases, examples)
     chosen = sorted((n for n in range(len(batch.cases)) if nearest[n] < limit), key=lambda n: nearest[n])
     if len(chosen) > max(2, 2 * LONELY / 100 * len(batch.cases)):
         yield Finding(
@@ -162,13 +163,14 @@ def _nearest(rows: Any, others: Any, *, itself: bool = False) -> np.ndarray:
 
 
 def _unjudged(batch: Batch, sample: Sequence[int], examples: Any, cases: Any) -> Iterator[Finding]:
-    """Groups of like examples in which there is no case, though chance would have put some there."""
+    """Groups of like examples in which there is no case, though chance would have put some there; cases that are like
+    no example belong to no group."""
     groups = min(40, len(sample) // _GROUP_ROWS)
-    if groups < 2 or len(batch.cases) < 30:
+    if groups < 2 or cases.shape[0] < FEWEST_CASES:
         return
     mine, theirs = _grouped(examples, cases, groups, batch.usecase.seed)
     sizes, judged = np.bincount(mine, minlength=groups), np.bincount(theirs, minlength=groups)
-    chance = (1 - sizes / len(sample)) ** len(batch.cases)
+    chance = (1 - sizes / len(sample)) ** cases.shape[0]
     empty = [g for g in range(groups) if judged[g] == 0 and chance[g] < UNLIKELY]
     rows = [
         batch.ref(sample[i], f"group of {sizes[g]}: {excerpt(batch.inputs[sample[i]])}")

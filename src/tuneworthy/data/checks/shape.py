@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowRef, excerpt, many
@@ -154,16 +153,16 @@ def _cut(batch: Batch) -> Iterator[Finding]:
     if batch.usecase.output.kind != "text" or not batch.outputs:
         return
     longer = [number for number, text in enumerate(batch.outputs) if len(text.split()) >= 6]
-    open_ended = {number for number in longer if not _CLOSED.search(batch.outputs[number])}
+    open_endings = {number for number in longer if not _CLOSED.search(batch.outputs[number])}
     rows = {
         number: f"… {excerpt(batch.outputs[number][-40:])}" for number in longer if _unclosed(batch.outputs[number])
     }
-    if longer and len(open_ended) <= (1 - ENDS) * len(longer):
-        rows |= {number: f"… {excerpt(batch.outputs[number][-40:])}" for number in open_ended}
-    lengths = Counter(len(text) for text in batch.outputs)
-    longest, times = max(lengths.items())
-    if times >= CUT_AT_ONE_LENGTH and longest > 40:
-        rows |= {n: f"exactly {longest} characters" for n, text in enumerate(batch.outputs) if len(text) == longest}
+    if longer and len(open_endings) <= (1 - ENDS) * len(longer):
+        rows |= {number: f"… {excerpt(batch.outputs[number][-40:])}" for number in open_endings}
+    longest = max(map(len, batch.outputs))
+    at_the_limit = [n for n in open_endings if len(batch.outputs[n]) == longest]
+    if len(at_the_limit) >= CUT_AT_ONE_LENGTH:
+        rows |= dict.fromkeys(at_the_limit, f"exactly {longest} characters")
     if rows:
         yield Finding(
             check="shape",
