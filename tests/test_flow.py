@@ -617,14 +617,12 @@ def test_killed_while_it_trains_the_same_command_gives_the_same_verdict(on_weigh
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="asked again, screening takes the score of the finished training for its own")
 def test_the_run_after_the_one_that_trained_repeats_it(on_weights):
     first = flow.run(on_weights, Watcher())
     assert flow.run(on_weights, Watcher()).without_times() == first.without_times()
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the name of an adapter covers the path at which its base model lay")
 def test_a_fresh_copy_trains_the_same_candidate(on_weights, tmp_path):
     flow.run(on_weights, Watcher())
     shutil.copytree(on_weights, tmp_path / "copy", ignore=shutil.ignore_patterns(".tuneworthy"))

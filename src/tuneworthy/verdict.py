@@ -2,6 +2,7 @@
 
     nothing scored, or too much unscored ─→ undecided
     fewer than 30 cases                  ─→ undecided
+    the suite is not locked              ─→ undecided
     a lever without training meets it    ─→ do_not_tune: the cheapest such lever
     nothing was trained                  ─→ undecided
     the adapter changed no answer        ─→ undecided: not in effect
@@ -100,6 +101,14 @@ def _too_few_cases(facts: Facts) -> Verdict | None:
     return _undecided(facts, [why], settles, need - have)
 
 
+def _suite_not_locked(facts: Facts) -> Verdict | None:
+    e = facts.evidence
+    if e.gates.get("suite") != "failed" or "suite" in e.overrides:
+        return None
+    why = "the suite is not locked, and cases that can still change prove nothing"
+    return _undecided(facts, [why], "lock the suite, then run again")
+
+
 def _cheaper_lever_suffices(facts: Facts) -> Verdict | None:
     met = [arm for arm in facts.untrained if arm.state(facts.bar) == "met"]
     if not met:
@@ -189,6 +198,7 @@ def _worth_tuning(facts: Facts) -> Verdict | None:
 _RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     _nothing_scored,
     _too_few_cases,
+    _suite_not_locked,
     _cheaper_lever_suffices,
     _nothing_trained,
     _adapter_not_effective,

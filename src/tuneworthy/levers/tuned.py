@@ -24,6 +24,7 @@ from tuneworthy.rendering import render_expected
 from tuneworthy.seams import Tunable
 
 if TYPE_CHECKING:
+    from tuneworthy.training.choice import Point
     from tuneworthy.training.delivery import Trained
     from tuneworthy.training.loop import Progress
     from tuneworthy.training.network import Base
@@ -131,6 +132,8 @@ class _Tuning:
             return None, LeverResult(lever=self.lever, state="not_tried", reason=why_not, trials=tuple(self.trials))
         seeds = range(self.bench.usecase.seed, self.bench.usecase.seed + self.bench.usecase.budget.seeds)
         trained = [self._train(rate, seed, label=f"{self.lever}, seed {seed}") for seed in seeds]
+        for seed, done in zip(seeds, trained, strict=True):
+            self._note(done.chosen, rate=rate, seed=seed, share=1.0)
         first = trained[0]
         if first.chosen.dev is None:
             reason = f"the finalist has no development score: it {first.stopped}"
@@ -159,7 +162,7 @@ class _Tuning:
         model, choice = self._model, self.bench.usecase.model
         return open_base(
             model.folder,
-            name=choice.base if choice.revision else str(model.folder),
+            name=choice.base,
             revision=choice.revision,
             precision="bf16" if self._bf16 and self.method == "lora" else "fp32",
             device=model.device,
@@ -219,7 +222,7 @@ class _Tuning:
         rates = self.suggestion.learning_rates
         for number, rate in enumerate(rates):
             done = self._screen(rate, scores)
-            hours = self._hours(done, len(rates)) if number == 0 else 0.0
+            hours = self._hours(done, len(rates)) if number == 0 and done.stopped == "share" else 0.0
             if hours > self.bench.usecase.budget.training_hours:
                 return None, (
                     f"it would take about {hours:.1f} hours here, measured on the first {SCREENED:.0%} of the steps; "
@@ -234,10 +237,18 @@ class _Tuning:
     def _screen(self, rate: float, scores: dict[float, tuple[float, float]]) -> Trained:
         seed = self.bench.usecase.seed
         done = self._train(rate, seed, label=f"{self.lever}, trying rate {rate:g}", share=SCREENED)
-        last = done.history[-1]
-        if last.dev is not None and done.stopped != "diverged":
+        # A finished training is returned whole, so the share is read from its history: a repeated run sees the same.
+        end = math.ceil(SCREENED * done.planned_steps)
+        last = next(point for point in reversed(done.history) if point.step <= end)
+        self._note(last, rate=rate, seed=seed, share=SCREENED)
+        if last.dev is not None and (done.stopped != "diverged" or done.steps > end):
             scores[rate] = (last.dev, -(last.loss or 0.0))
         return done
+
+    def _note(self, point: Point, **settings: float) -> None:
+        loss = None if point.loss is None else round(point.loss, 4)
+        score = None if point.dev is None else round(point.dev, 4)
+        self.trials.append({**settings, "step": point.step, "loss": loss, "score": score})
 
     def _hours(self, first: Trained, rates: int) -> float:
         """Hours of all trainings of this lever, from the measured steps and scorings of the first one."""
@@ -255,7 +266,7 @@ class _Tuning:
             folder = checkpoint_folder(out, step)
             return self.bench.dev_score(self._candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
 
-        done = train(
+        return train(
             self._base_for(recipe),
             recipe,
             self.encoded,
@@ -264,18 +275,6 @@ class _Tuning:
             on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
             share=share,
         )
-        self.trials.append(
-            {
-                "rate": rate,
-                "seed": seed,
-                "share": share,
-                "step": done.chosen.step,
-                "stopped": done.stopped,
-                "loss": None if done.chosen.loss is None else round(done.chosen.loss, 4),
-                "score": None if done.chosen.dev is None else round(done.chosen.dev, 4),
-            }
-        )
-        return done
 
     def _base_for(self, recipe: Recipe) -> Base:
         """Full fine-tuning changes the base, so each training starts from a fresh one."""

@@ -146,7 +146,8 @@ class _Run:
         begun = checkpoints.resume(self.out, self.network, self.optimizer, self.identity)
         if begun is not None:
             self.standing = begun
-            if begun.step in self.marks:  # its own score is not yet in the history that it holds
+            # Its own score is not yet in the history that it holds; the end of a share is a mark of that share only.
+            if begun.step in self.marks or checkpoints.read_score(self.out, begun.step)[0]:
                 self._score()
         while (stopped := self._stopped()) is None:
             self._step()

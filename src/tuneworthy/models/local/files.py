@@ -124,9 +124,11 @@ def silent_transformers() -> Iterator[None]:
 
 @contextmanager
 def silent_peft() -> Iterator[None]:
-    """Without one warning: peft 0.21 asks transformers 5.24 for a property that was renamed; no user can help it."""
+    """Without two warnings: peft 0.21 asks transformers 5.24 for a property that was renamed, which no user can help;
+    and the base lies in another folder than the name in the adapter, while here digests say which base it is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="The PEFT config's `base_model_name_or_path`", category=UserWarning)
         yield
 
 
