@@ -1,0 +1,1 @@
+"""Measurements of the product itself; each module is run with `python -m benchmarks.NAME`."""
