@@ -17,7 +17,7 @@ else it is unclear. Without measurements the verdict is always `undecided`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from tuneworthy.evidence import (
@@ -32,7 +32,7 @@ from tuneworthy.evidence import (
     p_of,
 )
 from tuneworthy.measure.retention import Retention
-from tuneworthy.records import Comparison, LeverName, Record
+from tuneworthy.records import Comparison, LeverName, LeverResult, Record
 
 __all__ = ["ArmSummary", "BarState", "Decision", "Evidence", "Retention", "Verdict", "decide"]
 
@@ -327,7 +327,7 @@ def _failed_gates(facts: Facts) -> dict[str, str]:
 
 def _untrained_because(facts: Facts) -> list[str]:
     results = (r for r in facts.evidence.not_tried if r.lever in TRAINED and r.state != "measured")
-    return [f"{r.lever} {r.state.replace('_', ' ')}" + (f" ({r.reason})" if r.reason else "") for r in results]
+    return _by_reason(results, say_state=True)
 
 
 def _state_of(facts: Facts, lever: LeverName) -> str:
@@ -375,9 +375,7 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
     found += [f"gate {gate}" for gate, state in e.gates.items() if state == "not_measured"]
     found += [f"{arm.lever}: no interval" for arm in e.arms if arm.interval is None]
     found += [f"{arm.lever}: its adapter was not in effect" for arm in e.arms if arm.arm in e.identical]
-    found += [
-        f"{r.lever}" + (f" ({r.reason})" if r.reason else "") for r in e.not_tried if r.state in ("not_tried", "failed")
-    ]
+    found += _by_reason(r for r in e.not_tried if r.state in ("not_tried", "failed"))
     trained = facts.best_trained
     if trained is not None:
         found += [] if "constrained" in tried else ["constrained"]
@@ -387,6 +385,15 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
         found += [] if facts.split else ["format and content of the gain"]
         found += [] if e.retention else ["what training did to other abilities"]
     return (*found, *e.unmeasured)
+
+
+def _by_reason(results: Iterable[LeverResult], *, say_state: bool = False) -> list[str]:
+    """Levers that were not measured for the same reason in one phrase: “lora, full (why)”."""
+    levers: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        state = f" {result.state.replace('_', ' ')}" if say_state else ""
+        levers.setdefault((state, result.reason), []).append(result.lever)
+    return [", ".join(names) + state + (f" ({why})" if why else "") for (state, why), names in levers.items()]
 
 
 def _told(arm: ArmSummary) -> str:
