@@ -367,7 +367,7 @@ def page(tables: Sequence[tuple[str, list[Row]]], seconds: float) -> str:
         "",
         "`tune`, `do not tune` and `undecided` are shares of projects; `tune` with its 95 % interval. *Told*: the",
         "gain over the reference is told from none (mid-p below .05 and Newcombe's lower limit above 0); *plan* is the",
-        "power that the plan promises for that. `tune` asks for more: the whole interval of the arm at or above the bar.",
+        "power planned for that. `tune` asks for more: the whole interval of the arm at or above the bar.",
         "*Seen* is the mean difference that the projects saw, in points; *covered* the share of intervals that hold",
         "the true difference. Lines in italics show what happens without the product's guard. Without a gain the bar",
         "lies where an arm clears it in half of the projects: there a false `tune` is easiest.",

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.special import betaln
+from scipy.stats import beta, binom, norm
 from scipy.stats import t as student
 
 from tuneworthy.records import Interval
@@ -235,6 +236,57 @@ def sign_flip(differences: ArrayLike, *, groups: Groups = None, seed: int = 0) -
         signs = 1.0 - 2.0 * rng.integers(0, 2, size=(min(1_000, DRAWS - start), sums.size), dtype=np.int8)
         hits += int(np.count_nonzero(np.abs(signs @ sums) >= bound))
     return (1 + hits) / (1 + DRAWS)
+
+
+def equivalence(differences: ArrayLike, margin: float) -> float | None:
+    """p of two one-sided t tests (TOST): small when the mean difference is shown to lie within ±margin (Schuirmann,
+    J Pharmacokinet Biopharm 15:657, 1987).
+
+    None with fewer than two values or without variance: a t test would give p = 0 for identical arms.
+    """
+    if margin <= 0:
+        raise ValueError(f"a margin of {margin} is not above 0")
+    x = np.asarray(differences, dtype=float)
+    se = standard_error(x) if x.size > 1 else 0.0
+    if se <= TIE:
+        return None
+    mean, freedom = float(x.mean()), x.size - 1
+    return float(max(student.sf((mean + margin) / se, freedom), student.cdf((mean - margin) / se, freedom)))
+
+
+class Omnibus(NamedTuple):
+    """A test statistic over several arms, its degrees of freedom, and p."""
+
+    statistic: float
+    freedom: int
+    p: float
+
+
+def cochran_q(scores: ArrayLike) -> Omnibus:
+    """Do several arms with 0/1 scores on the same cases differ at all? `scores` has shape (cases, arms) (Cochran,
+    Biometrika 37:256, 1950). Where every case agrees over all arms, p = 1."""
+    x = np.asarray(scores, dtype=float)
+    if x.ndim != 2 or x.shape[1] < 2 or not np.all((x == 0) | (x == 1)):
+        raise ValueError("scores of 0 and 1 are needed, one row a case and one column for each of at least two arms")
+    freedom = x.shape[1] - 1
+    if np.all(x == x[:, :1]):
+        return Omnibus(0.0, freedom, 1.0)
+    from statsmodels.stats.contingency_tables import cochrans_q
+
+    found = cochrans_q(x)
+    return Omnibus(float(found.statistic), freedom, float(found.pvalue))
+
+
+def e_value(b: int, c: int, *, one_sided: bool = False) -> float:
+    """Evidence that may be looked at after every case: stop at 1/alpha, e.g. 20. A mixture over all win rates against
+    "wins and losses are equally likely" (Robbins, Ann Math Stat 41:1397, 1970).
+
+    Two-sided 2^m · B(b+1, c+1), m = b + c; one-sided (the candidate is better) twice that times P(Beta(b+1, c+1) > ½).
+    """
+    log = (b + c) * math.log(2) + float(betaln(b + 1, c + 1))
+    if one_sided:
+        log += math.log(2) + float(beta.logsf(0.5, b + 1, c + 1))
+    return math.exp(min(log, 700.0))  # beyond, a float has no more room, and nothing is left to doubt
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
