@@ -72,16 +72,12 @@ def assess(run: Run, n: int) -> list[Score]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=75.0, help="pretraining budget")
-    parser.add_argument(
-        "--steps", type=int, default=0, help="budget in steps in place of minutes; repeatable"
-    )
+    parser.add_argument("--steps", type=int, default=0, help="budget in steps in place of minutes; repeatable")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--items", type=int, default=400, help="held-out items for each skill")
     parser.add_argument("--work", type=Path, default=Path("build/pocket"), help="checkpoints")
-    parser.add_argument(
-        "--continue-from", type=Path, help="start from the weights of this folder, in the last stage"
-    )
+    parser.add_argument("--continue-from", type=Path, help="start from the weights of this folder, in the last stage")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     return parser.parse_args()
 

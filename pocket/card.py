@@ -84,9 +84,7 @@ def row(score: Score) -> str:
 def verdict(scores: list[Score]) -> str:
     """Says plainly which floors are missed."""
     missed = [WHAT[s.skill] for s in scores if "missed" in s.floor]
-    return (
-        f"Floors missed: {'; '.join(missed)}." if missed else "All floors that were set beforehand are met."
-    )
+    return f"Floors missed: {'; '.join(missed)}." if missed else "All floors that were set beforehand are met."
 
 
 def story(o: Options, made: list[dict[str, Any]]) -> str:
@@ -106,9 +104,7 @@ def story(o: Options, made: list[dict[str, Any]]) -> str:
     )
 
 
-def write_card(
-    model: LlamaForCausalLM, o: Options, made: list[dict[str, Any]], scores: list[Score]
-) -> str:
+def write_card(model: LlamaForCausalLM, o: Options, made: list[dict[str, Any]], scores: list[Score]) -> str:
     """The card as Markdown; `made` lists the runs that trained the weights."""
     c = model.config
     head = HEAD.format(

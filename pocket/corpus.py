@@ -20,9 +20,7 @@ SKILLS = ("repeat", "read", "shots", "labels", "extract")
 EXTRA = """Monday manager please about customer order number category priority because would could should have
 there which their after before other from with this that these those when what where how many days keys"""
 RESERVED = frozenset(
-    x
-    for text in [*t.all_texts(), *w.SYNONYMS, *w.SYNONYMS.values(), *w.UNITS, EXTRA]
-    for x in w.words_of(text)
+    x for text in [*t.all_texts(), *w.SYNONYMS, *w.SYNONYMS.values(), *w.UNITS, EXTRA] for x in w.words_of(text)
 )
 
 
@@ -111,9 +109,7 @@ def is_held_wording(text: str) -> bool:
 class Generator:
     """Draws items. With `held`, names come from held-out words and wordings from held-out templates."""
 
-    def __init__(
-        self, seed: int | str, held: bool = False, invented: float = 0.25, loose: float = 0.0
-    ) -> None:
+    def __init__(self, seed: int | str, held: bool = False, invented: float = 0.25, loose: float = 0.0) -> None:
         self.rng = random.Random(seed)
         self.held = held
         self.loose = loose  # share of wordings made of random small words; not in evaluation
@@ -152,8 +148,7 @@ class Generator:
         """The front of one word and the back of another: reads like English, yet is no known word."""
         r = self.rng
         front, back = (
-            r.choice(POOLS[r.choice(("first", "place", "noun", "noun", "adj", "attr", "label"))][0])
-            for _ in "12"
+            r.choice(POOLS[r.choice(("first", "place", "noun", "noun", "adj", "attr", "label"))][0]) for _ in "12"
         )
         cut = r.randint(1, len(front))
         return front[:cut].lower() + back[r.randint(1, max(1, len(back) - 2)) :].lower()
@@ -212,13 +207,7 @@ class Generator:
     def topic(self) -> str:
         r = self.rng.random()
         noun = self.pick("noun") if r < 0.7 else self.pick("label")
-        return (
-            f"{noun} {self.pick('label')}"
-            if r < 0.5
-            else f"a {self.pick('adj')} {noun}"
-            if r < 0.75
-            else noun
-        )
+        return f"{noun} {self.pick('label')}" if r < 0.5 else f"a {self.pick('adj')} {noun}" if r < 0.75 else noun
 
     def name_of(self, kind: str, unit: str = "days") -> str:
         """A random entity or value of a kind."""
@@ -600,9 +589,7 @@ class Generator:
             listed = f"Labels:\n{listed}"
         else:
             listed = f"{rng.choice(('Labels', 'Labels', 'Categories', 'Choices'))}: {', '.join(names)}"
-        item = Item(
-            "labels", kind=f"labels {kind}", value=names[at], others=tuple(x for x in names if x != names[at])
-        )
+        item = Item("labels", kind=f"labels {kind}", value=names[at], others=tuple(x for x in names if x != names[at]))
         self.system(item)
         how = self.wording(t.LABEL_HOW) + (f" {self.wording(t.LABEL_BARE)}" if bare else "")
         item.say("user", self._label_blocks(how, listed, self._message(cues[at])))

@@ -84,13 +84,8 @@ def generate(
     answers: list[str] = []
     for start in range(0, len(items), batch):
         part = items[start : start + batch]
-        texts = [
-            tokenizer.apply_chat_template(x.prompt(), tokenize=False, add_generation_prompt=True)
-            for x in part
-        ]
-        enc = tokenizer(
-            texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
-        )
+        texts = [tokenizer.apply_chat_template(x.prompt(), tokenize=False, add_generation_prompt=True) for x in part]
+        enc = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
         longest = max(len(tokenizer(x.answer(), add_special_tokens=False)["input_ids"]) for x in part)
         out = model.generate(
             input_ids=enc["input_ids"],

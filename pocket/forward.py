@@ -53,9 +53,7 @@ def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tens
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
-def scored_logits(
-    model: LlamaForCausalLM, ids: torch.Tensor, scored: torch.Tensor, dtype: torch.dtype
-) -> torch.Tensor:
+def scored_logits(model: LlamaForCausalLM, ids: torch.Tensor, scored: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Logits at the scored positions (a mask like ids). Padding has to follow the text."""
     config = model.config
     batch, width = ids.shape

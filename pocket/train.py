@@ -193,9 +193,7 @@ class Optimizer:
             torch.optim.AdamW(rest, lr=o.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         ]
         if inside:
-            self.parts.append(
-                torch.optim.Muon(inside, lr=o.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-            )
+            self.parts.append(torch.optim.Muon(inside, lr=o.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"))
 
     def step(self, lr: float) -> None:
         for part in self.parts:
