@@ -152,6 +152,8 @@ class Bar(Record):
     """accepted probability of seeing a difference where there is none; 0.05 = 95 % intervals"""
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
     """wanted probability of seeing the smallest difference where it is there"""
+    largest_loss: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """largest loss of other abilities that training may cause, in score; empty = it is told, not demanded"""
 
 
 class Value(Record):
@@ -171,7 +173,8 @@ class Budget(Record):
     training_hours: FiniteFloat = Field(default=24.0, gt=0.0)
     """most hours that one trained lever may take here"""
     dev_calls: int = Field(default=400, ge=30)
-    """most answers asked per lever while it is tuned on the development split"""
+    """answers asked per lever to choose among its variants on the development split, at least 20 for each; the chosen
+    one is then measured on the whole split"""
     seeds: int = Field(default=3, ge=1, le=10)
     """runs of the trained finalist"""
 
