@@ -127,7 +127,7 @@ def _arm_plots(record: RunRecord, bar: float | None, delta: float | None) -> Mar
     """The forest plot of arms, wide and narrow; the page shows the one that fits. Empty without a bar or an arm."""
     if bar is None or delta is None or not record.arms:
         return Markup("")
-    marks = [_arm_mark(arm, _mean(arm, record.cases), chosen=arm.lever == record.verdict.lever) for arm in record.arms]
+    marks = [_arm_mark(arm, _mean(arm, record.cases), chosen=arm.name == record.verdict.lever) for arm in record.arms]
     return _both(
         marks,
         line=bar,
