@@ -293,7 +293,7 @@ class _Tuning:
             candidate = self._candidate(Path(trained.folder), trained.weights, scale)
             score = self.bench.dev_score(candidate, f"{self.lever}, scale {scale:g}")
             after = retention.probe(self._tuned(candidate), store)
-            kept = retention.compare(before, after)
+            kept = retention.compare(before, after, demanded=self.bench.usecase.bar.largest_loss)
             if score is not None:
                 found[scale] = (score[0], kept)
                 self.trials.append({"scale": scale, "score": round(score[0], 4), "other_abilities": kept.tuned})

@@ -1,23 +1,32 @@
 """Does a tuned model still do what the base did? A probe of short, auto-scored items, far from any one task.
 
-Reading a sentence, repeating a text, naming a word of a list: items whose answer stands in the question, so that every
+Reading, copying, arithmetic, instructions: items whose answer stands in the question or follows from it, so that every
 base model has something to lose. The items are written by this file, seeded; they are not part of any training.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
 from tuneworthy.measure.answers import AnswerStore
-from tuneworthy.measure.statistics import newcombe_paired
+from tuneworthy.measure.statistics import non_inferiority, tango
 from tuneworthy.records import Answer, Decoding, Interval, Message, Record, Request
 from tuneworthy.seams import Model
 
-ITEMS = 120
+EACH = 105
+"""Items of each kind; four kinds make 420. A loss of 5 points is excluded in 80 % of trials with 269 items when one
+answer in ten flips, with 501 when one in five does (evidence/statistics, section 7)."""
+MARGIN = 0.05
+"""The loss that the test is about where the use case demands none."""
+_LONG, _SHORT = 24, 8
+"""most tokens of an answer that repeats a text, and of one that is a word"""
 _NAMES = str.split("""
     Ilse Marek Noor Tove Anouk Pim Jorun Ravn Silke Bram Edda Kees Liv Malin Odin Rika Sven Tiril Vidar Wiebke
 """)
@@ -27,6 +36,15 @@ _THINGS = str.split("""
 _PLACES = str.split("""
     cellar attic garden harbour kitchen library market museum orchard stable station tower
 """)
+
+
+class Kind(Record):
+    """One kind of item."""
+
+    kind: str
+    n: int
+    base: float
+    tuned: float
 
 
 class Retention(Record):
@@ -40,11 +58,32 @@ class Retention(Record):
     tuned: float | None = None
     margin: float | None = None
     """largest loss that is accepted; None = told, not demanded"""
+    tested: float | None = None
+    """the loss that the test is about: `margin`, or 5 points"""
+    p: float | None = None
+    """one-sided, of "worse by `tested` or more" (Tango); below .05 such a loss is excluded"""
+    kinds: tuple[Kind, ...] = ()
 
     @property
     def failing(self) -> bool:
         """A loss of `margin` or more is not excluded."""
         return self.margin is not None and self.interval.low < -self.margin
+
+
+class Item(NamedTuple):
+    """One question of the probe."""
+
+    kind: str
+    ask: str
+    right: str
+    """stands in a right answer, as whole words"""
+    others: tuple[str, ...] = ()
+    """an answer that names one of these is wrong: it names everything"""
+    tokens: int = _SHORT
+
+    def judge(self, text: str) -> bool:
+        """Is this answer right?"""
+        return _says(self.right, text) and not any(_says(other, text) for other in self.others)
 
 
 def probe(model: Model, store: Path) -> tuple[bool, ...]:
@@ -53,49 +92,105 @@ def probe(model: Model, store: Path) -> tuple[bool, ...]:
     Raises:
         ModelError: an item could not be asked: that is no wrong answer.
     """
-    items = _items()
-    kept = AnswerStore(store, digest(["retention", model.digest]))
-    open_items = [item for item in items if kept.get({"ask": item[0]}) is None]
+    kept = AnswerStore(store, digest(["retention", 2, model.digest]))
+    open_items = [item for item in items() if kept.get({"ask": item.ask}) is None]
     requests = [
-        Request(messages=(Message(role="user", content=ask),), decoding=Decoding(max_tokens=24))
-        for ask, _ in open_items
+        Request(messages=(Message(role="user", content=item.ask),), decoding=Decoding(max_tokens=item.tokens))
+        for item in open_items
     ]
-    for (ask, _), completion in zip(open_items, model.complete(requests) if requests else [], strict=True):
+    for item, completion in zip(open_items, model.complete(requests) if requests else [], strict=True):
         if completion.error is not None:
             raise ModelError(f"the probe of other abilities could not be asked: {completion.detail}")
-        kept.keep({"ask": ask}, Answer(**completion.model_dump()))
-    answers = [kept.get({"ask": ask}) for ask, _ in items]
-    return tuple(answer is not None and right in answer.text for answer, (_, right) in zip(answers, items, strict=True))
+        kept.keep({"ask": item.ask}, Answer(**completion.model_dump()))
+    answers = [kept.get({"ask": item.ask}) for item in items()]
+    return tuple(answer is not None and item.judge(answer.text) for answer, item in zip(answers, items(), strict=True))
 
 
-def compare(base: Sequence[bool], tuned: Sequence[bool]) -> Retention:
-    """The paired difference over the items of the probe, with Newcombe's interval."""
+def compare(base: Sequence[bool], tuned: Sequence[bool], *, demanded: float | None = None) -> Retention:
+    """The paired difference over the items of the probe, with Tango's interval and his test of non-inferiority.
+
+    Args:
+        demanded: largest loss that is accepted; None = told, not demanded.
+    """
     pairs = list(zip(tuned, base, strict=True))
-    kinds = ((True, True), (True, False), (False, True), (False, False))
-    both, gained, lost, neither = (pairs.count(kind) for kind in kinds)
-    n = len(pairs)
-    interval = newcombe_paired(both, gained, lost, neither, level=0.9)
-    return Retention(interval=interval, n=n, base=sum(base) / n, tuned=sum(tuned) / n)
+    n, gained, lost = len(pairs), pairs.count((True, False)), pairs.count((False, True))
+    kinds = [item.kind for item in items()] if n == len(items()) else []
+    return Retention(
+        interval=tango(gained, lost, n, level=0.9),
+        n=n,
+        base=sum(base) / n,
+        tuned=sum(tuned) / n,
+        margin=demanded,
+        tested=demanded or MARGIN,
+        p=non_inferiority(gained, lost, n, demanded or MARGIN).p,
+        kinds=tuple(_of_kind(kind, kinds, base, tuned) for kind in dict.fromkeys(kinds)),
+    )
 
 
-def _items() -> list[tuple[str, str]]:
-    """(question, text that a right answer contains)."""
+def _of_kind(kind: str, kinds: Sequence[str], base: Sequence[bool], tuned: Sequence[bool]) -> Kind:
+    places = [i for i, other in enumerate(kinds) if other == kind]
+    shares = [sum(answers[i] for i in places) / len(places) for answers in (base, tuned)]
+    return Kind(kind=kind, n=len(places), base=shares[0], tuned=shares[1])
+
+
+# --- the items -----------------------------------------------------------------------------------
+
+
+@cache
+def items() -> tuple[Item, ...]:
+    """Every item of the probe, all different, in a fixed order."""
     draw = random.Random(20)
-    items = []
-    for number in range(ITEMS):
+    found: dict[str, Item] = {}
+    for write in (_reading, _copying, _arithmetic, _instructions):
+        wanted = len(found) + EACH
+        for item in write(draw):
+            found.setdefault(item.ask, item)
+            if len(found) == wanted:
+                break
+    return tuple(found.values())
+
+
+def _reading(draw: random.Random) -> Iterator[Item]:
+    while True:
         (one, two), (thing, other) = draw.sample(_NAMES, 2), draw.sample(_THINGS, 2)
         here, there = draw.sample(_PLACES, 2)
         facts = [f"The {thing} of {one} is in the {here}.", f"The {other} of {two} is in the {there}."]
-        if number % 3 == 0:
-            items.append((f"{facts[0]}\nWhere is the {thing} of {one}?", here))
-        elif number % 3 == 1:
-            draw.shuffle(facts)
-            items.append((f"{' '.join(facts)}\nWhere is the {thing} of {one}?", here))
-        else:
-            items.append(
-                (
-                    f"Repeat this text: {one} takes the {other} to the {there}.",
-                    f"{one} takes the {other} to the {there}",
-                )
-            )
-    return items
+        yield Item("reading", f"{facts[0]}\nWhere is the {thing} of {one}?", here, tokens=_LONG)
+        draw.shuffle(facts)
+        yield Item("reading", f"{' '.join(facts)}\nWhere is the {thing} of {one}?", here, (there,), _LONG)
+        yield Item("reading", f"{' '.join(facts)}\nWho has a {other}?", two, (one,), _LONG)
+
+
+def _copying(draw: random.Random) -> Iterator[Item]:
+    while True:
+        (one, two), things, place = draw.sample(_NAMES, 2), draw.sample(_THINGS, 4), draw.choice(_PLACES)
+        text = f"{one} takes the {things[0]} to the {place}."
+        yield Item("copying", f"Repeat this text: {text}", text.removesuffix("."), tokens=_LONG)
+        yield Item("copying", f"Repeat this list: {', '.join(things)}", ", ".join(things), tokens=_LONG)
+        yield Item("copying", f"Write this name again: {one} {two}", f"{one} {two}")
+
+
+def _arithmetic(draw: random.Random) -> Iterator[Item]:
+    while True:
+        a, b, c = draw.randint(1, 12), draw.randint(1, 12), draw.randint(10, 98)
+        yield Item("arithmetic", f"What is {a} + {b}?", str(a + b))
+        if a != b:  # else the answer stands in the question
+            yield Item("arithmetic", f"What is {a + b} - {b}?", str(a))
+        yield Item("arithmetic", f"Which number comes after {c}?", str(c + 1))
+
+
+def _instructions(draw: random.Random) -> Iterator[Item]:
+    while True:
+        things = draw.sample(_THINGS, 3)
+        first, last = (
+            f"Name the first word of this list: {', '.join(things)}",
+            f"Which word is last: {', '.join(things)}?",
+        )
+        yield Item("instructions", first, things[0], tuple(things[1:]))
+        yield Item("instructions", last, things[2], tuple(things[:2]))
+        yield Item("instructions", f"Answer with the word {things[0]} and nothing else.", things[0], ("and", "else"))
+        yield Item("instructions", f"Write the word {things[1]} in capital letters.", things[1].upper())
+
+
+def _says(words: str, text: str) -> bool:
+    return re.search(rf"(?<![\w]){re.escape(words)}(?![\w])", text) is not None
