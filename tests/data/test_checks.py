@@ -3,12 +3,13 @@
 import csv
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_rows import make_usecase
 
-from tuneworthy.data.checks import audit, facts, labels, language
+from tuneworthy.data.checks import audit, facts, labels, language, leakage
 from tuneworthy.data.checks.run import WITHOUT_MODEL, run
 from tuneworthy.data.findings import AuditRow, Batch, Finding, NotMeasured, worst_first
 from tuneworthy.errors import Problem
@@ -219,6 +220,25 @@ class TestLeakage:
     def test_many_rows_are_compared_by_words_with_the_same_result(self, clean, monkeypatch):
         monkeypatch.setattr("tuneworthy.data.checks.leakage.CHARACTERS", 0)
         self.test_exact_and_near(clean)
+
+    def test_other_words_need_a_near_meaning_and_the_same_output(self):
+        class ByTopic:
+            """Texts of one topic point one way; the topic is the last word."""
+
+            def embed(self, texts):
+                topics = [random.Random(text.split()[-1]) for text in texts]
+                noise = np.random.default_rng(0).normal(size=(len(texts), 40))
+                units = np.asarray([[topic.gauss() for _ in range(40)] for topic in topics]) + 0.3 * noise
+                return np.asarray([unit / np.linalg.norm(unit) for unit in units])
+
+        dice = random.Random(15)
+        rows = [(f"{words(dice)} t{n}", "ab"[n % 2]) for n in range(60)]
+        cases = [(f"{words(dice)} t{n}", "ab"[n % 2]) for n in range(3)]
+        cases += [(f"{words(dice)} t9", "a"), (f"{words(dice)} t99", "a")]  # another output; another topic
+        cases += [(f"{words(dice)} u{n}", "a") for n in range(20)]
+        b = batch(make_usecase(labels=("a", "b")), rows, cases)
+        (finding,) = leakage._rephrased(b, ByTopic())
+        assert {int(row.where.rsplit(":", 1)[1]) - 1 for row in finding.rows} == {0, 1, 2}
 
     def test_without_cases_it_says_so(self, clean):
         gaps = run(batch(TEXT, clean), quick=True).not_measured
