@@ -1,9 +1,11 @@
 """Overlap, similarity, style, groundedness, refusal: published values, and what each definition promises."""
 
 import time
+from pathlib import Path
 
 import pytest
 
+from tuneworthy import plugins
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.records import Case
 from tuneworthy.retrievers.embedders import minilm_at_hand
@@ -101,6 +103,12 @@ def test_a_case_takes_less_than_a_millisecond_in_the_median(scorer):
         scorer.score(judged, answer)
         times.append(time.perf_counter() - started)
     assert sorted(times)[20] < 0.001 * (8 if scorer.name == "chrf" else 3)  # room for a busy machine
+
+
+def test_the_page_on_scorers_names_every_scorer():
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "scorers.md").read_text("utf-8")
+    rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
+    assert rows == list(plugins.BUILT_IN["scorers"])
 
 
 # --- similarity ---

@@ -50,7 +50,7 @@ POINTS_TO: dict[Cause, str] = {
     "capability": "another base model",
     "out_of_reach": "drop the case, or define it anew",
     "unexplained": "look at these cases: something mended them, and no rule says what",
-    "not_measured": "nothing that was tried mended them",
+    "not_measured": "no rule that could be measured applies; see what was not tried",
 }
 """Cause → the lever that it points to, in the order in which the rules are tried."""
 
