@@ -84,7 +84,7 @@ def check(folder: Folder = Path(), json: Json = False) -> None:
 
 @data_app.command("import")
 def data_import(
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet.")],
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV, Excel (.xlsx) or Parquet.")],
     folder: Folder = Path(),
     columns: Annotated[
         list[str] | None,

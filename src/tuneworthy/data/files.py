@@ -1,4 +1,4 @@
-"""Files → raw rows with their line numbers. JSONL, JSON, CSV and Parquet, as people have them.
+"""Files → raw rows with their line numbers. JSONL, JSON, CSV, Excel and Parquet, as people have them.
 
 Nothing is dropped in silence: a line that cannot be read becomes a row with the reason. Only what makes the whole
 file unreadable (a wrong ending, an open quote, no rows) is an error.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuneworthy.data.json_rows import read_json, read_jsonl
 from tuneworthy.data.rows import RawRow
-from tuneworthy.data.table_rows import read_csv, read_parquet
+from tuneworthy.data.table_rows import read_csv, read_excel, read_parquet
 from tuneworthy.errors import DataError
 
 _READERS = {
@@ -19,6 +19,7 @@ _READERS = {
     ".json": read_json,
     ".csv": read_csv,
     ".tsv": read_csv,
+    ".xlsx": read_excel,
     ".parquet": read_parquet,
 }
 

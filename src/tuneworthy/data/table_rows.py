@@ -1,4 +1,4 @@
-"""CSV and Parquet → raw rows."""
+"""CSV, Excel and Parquet → raw rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterator
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time
 from pathlib import Path
 
 from tuneworthy.data.rows import LONGEST_ROW, RawRow, too_long, whole_text, without_mark
-from tuneworthy.errors import DataError, Problem
+from tuneworthy.errors import DataError, MissingExtra, Problem
 
 _LONGEST_CELL = 2**31 - 1
 """Characters for the csv module, whose own limit would refuse the whole file for one long cell."""
+
+LARGEST_WORKBOOK = 500_000_000
+"""Bytes of an Excel file when unpacked: a small file can unpack to any size."""
 
 _cell_limit = threading.Lock()
 """The csv module's limit belongs to the whole process."""
@@ -87,6 +93,82 @@ def _delimiter(path: Path, text: str) -> str:
             where=str(path),
         )
     return counts[0][1] if counts[0][0] else ","
+
+
+def read_excel(path: Path, raw: bytes) -> Iterator[RawRow]:
+    """The one sheet that holds rows, every cell as the text that CSV would have: dates as 2024-12-31, 7.0 as 7."""
+    first, *others = _sheets(path, raw)
+    if others:
+        names = ", ".join(repr(name) for name, _ in (first, *others))
+        raise DataError(
+            f"several sheets hold rows: {names}", [], next="save the one you mean as a file of its own", where=str(path)
+        )
+    header: list[str] | None = None
+    for line, cells in first[1]:
+        row = json.dumps(cells, ensure_ascii=False)
+        if header is None:
+            header = _header(path, line, _without_tail(cells))
+        elif len(row) > LONGEST_ROW:
+            yield too_long(line, row)
+        elif any(cells[len(header) :]):
+            yield RawRow(line, problem=f"has cells beyond the {len(header)} named columns", text=row)
+        else:
+            filled = [*cells, *[""] * len(header)][: len(header)]
+            yield RawRow(line, dict(zip(header, filled, strict=True)), text=row)
+
+
+def _without_tail(cells: list[str]) -> list[str]:
+    """Without the empty cells at the end."""
+    while cells and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
+Sheet = tuple[str, list[tuple[int, list[str]]]]
+"""name, and (row number, cells) of every row that is not empty"""
+
+
+def _sheets(path: Path, raw: bytes) -> list[Sheet]:
+    """Sheets that hold rows. Raises DataError for what is no workbook, or unpacks to more than LARGEST_WORKBOOK."""
+    try:
+        import openpyxl
+    except ImportError:
+        raise MissingExtra("openpyxl", "excel") from None
+    advice = "save it as .xlsx again, or as CSV"
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+            unpacked = sum(part.file_size for part in parts.infolist())
+        if unpacked > LARGEST_WORKBOOK:
+            raise DataError(
+                f"unpacks to {unpacked:,} bytes (at most {LARGEST_WORKBOOK:,})", [], next=advice, where=str(path)
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and extensions that hold no values
+            book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
+            found = [(sheet.title, _filled(sheet.iter_rows(values_only=True))) for sheet in book.worksheets]
+    except DataError:
+        raise
+    except Exception as error:  # openpyxl lets through whatever its XML and zip readers raise
+        reason = f"is not a readable Excel file: {str(error)[:200]}"
+        raise DataError(reason, [], next=advice, where=str(path)) from None
+    return [sheet for sheet in found if sheet[1]] or [("", [])]
+
+
+def _filled(rows: Iterable[tuple[object, ...]]) -> list[tuple[int, list[str]]]:
+    texts = ((line, [_cell(value) for value in values]) for line, values in enumerate(rows, start=1))
+    return [(line, cells) for line, cells in texts if any(cell.strip() for cell in cells)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def read_parquet(path: Path, raw: bytes) -> Iterator[RawRow]:
