@@ -161,12 +161,18 @@ def data_redact(
 
 
 @data_app.command("versions")
-def data_versions(folder: Folder = Path(), json: Json = False) -> None:
+def data_versions(
+    folder: Folder = Path(),
+    row: Annotated[
+        str, typer.Option(help="Only versions that hold this row, under any name it had.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> None:
     """All versions of the examples, how each came about, and which runs measured it."""
     from tuneworthy import terminal
     from tuneworthy.data import engine
 
-    terminal.data_versions(engine.versions(folder), folder, as_json=json)
+    terminal.data_versions(engine.versions(folder, row=row), folder, as_json=json)
 
 
 @data_app.command("diff")

@@ -241,6 +241,22 @@ class TestVersions:
         (now,) = [info for info in found if info.current]
         assert now.how.startswith("trim by")
 
+    def test_versions_and_runs_that_hold_a_row_under_any_of_its_names(self, tmp_path):
+        folder = make(tmp_path / "u", [row(n) for n in range(12)] + DIRTY["trim"])
+        engine.repair(folder, rule="trim")
+        mended = Example.model_validate({**row(20), "expected": MENDED["trim"]}).name
+        engine.repair(folder, drop=[mended])
+        first, second, last = engine.versions(folder)
+        run = folder / ".tuneworthy" / "runs" / "r1"
+        run.mkdir(parents=True)
+        (run / "verdict.json").write_text(json.dumps({"data": {"version": second.dataset.version}}), "utf-8")
+        held = engine.versions(folder, row=mended[:10])
+        assert {info.dataset.version for info in held} == {first.dataset.version, second.dataset.version}
+        assert [info.runs for info in held if info.runs] == [("r1",)]
+        assert last.current
+        with pytest.raises(DataError, match="no version holds the row"):
+            engine.versions(folder, row="zz")
+
     def test_a_difference_by_row_and_field(self, tmp_path):
         folder = make(tmp_path / "u", [row(n) for n in range(12)] + DIRTY["spelling"] + [row(40)])
         first = version.manifest([Example.model_validate(r) for r in [row(n) for n in range(12)] + DIRTY["spelling"]])

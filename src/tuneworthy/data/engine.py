@@ -123,16 +123,29 @@ def _judged(path: Path) -> tuple[AuditRow, ...]:
 # --- versions ------------------------------------------------------------------------------------
 
 
-def versions(folder: Path) -> tuple[VersionInfo, ...]:
-    """All versions that are stored, and the one that stands now; the newest last."""
+def versions(folder: Path, *, row: str = "") -> tuple[VersionInfo, ...]:
+    """All versions that are stored, and the one that stands now; the newest last.
+
+    Args:
+        row: only versions that hold this row, under any of the names that it had or has (the log tells), so that an
+            erasure request knows which runs learned from it.
+
+    Raises:
+        DataError: no version holds the row.
+    """
     project = open_project(folder)
-    made = {d.version_after: d for d in decisions.read(project.decisions_file)}
-    now = version.manifest(load(project).examples) if project.examples_file else None
+    log = decisions.read(project.decisions_file)
+    made = {d.version_after: d for d in log}
+    rows = load(project).examples if project.examples_file else ()
+    now = version.manifest(rows) if rows else None
     found = {}
     for path in sorted(project.versions.glob("*.json")):
         found[path.stem] = (Dataset.model_validate_json(path.read_bytes()), path.stat().st_mtime)
     if now is not None and project.examples_file is not None:
         found.setdefault(now.version, (now, project.examples_file.stat().st_mtime))
+    if row:
+        names = set(decisions.descent(log, _full_name(project, row, rows)))
+        found = {name: info for name, info in found.items() if names & _names_of(project, name, rows)}
     return tuple(
         VersionInfo(
             dataset=dataset,
@@ -143,6 +156,24 @@ def versions(folder: Path) -> tuple[VersionInfo, ...]:
         )
         for name, (dataset, seconds) in sorted(found.items(), key=lambda item: item[1][1])
     )
+
+
+def _names_of(project: Project, name: str, now: Sequence[Example]) -> set[str]:
+    """Names of the rows of a version."""
+    stored = (project.versions / f"{name}.jsonl").exists()
+    return {example.name for example in (version.load(name, project.versions) if stored else now)}
+
+
+def _full_name(project: Project, start: str, now: Sequence[Example]) -> str:
+    """The row whose name begins so, in any version."""
+    known = {example.name for example in now}
+    for path in project.versions.glob("*.jsonl"):
+        known |= _names_of(project, path.stem, now)
+    fitting = sorted(name for name in known if name.startswith(start))
+    if len(fitting) != 1:
+        what = f"{len(fitting)} rows begin with {start!r}" if fitting else f"no version holds the row {start!r}"
+        raise DataError(what, [], next="name it as `data check` does, with more digits", where=str(project.versions))
+    return fitting[0]
 
 
 def _runs_of(project: Project, name: str) -> tuple[str, ...]:
