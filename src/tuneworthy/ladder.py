@@ -237,6 +237,7 @@ class Ladder:
             arms=tuple(self.report(name) for name in self.arms),
             comparisons=self.comparisons(),
             splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in self.splits()},
+            memorisation=dict(self.bench.memorisations),
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
             diagnosis=self.diagnosis,
             cases=tuple(self._row(case) for case in ground.cases),

@@ -26,6 +26,7 @@ from tuneworthy.content import write_whole
 from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.diagnose import Diagnosis
+from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.records import (
     Answer,
     Arm,
@@ -166,6 +167,8 @@ class RunRecord(Record):
     """trained arm → its gain split into format and content"""
     retention: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained lever → what became of abilities that the task does not ask for"""
+    memorisation: dict[str, Memorisation] = Field(default_factory=dict)
+    """trained lever → training inputs that it continues word for word; absent where inputs are too short or too few"""
     diagnosis: Diagnosis | None = None
     """why the base fails on the development split; None where a cheap lever met the bar, or it was not measured"""
     cases: tuple[CaseRow, ...] = ()

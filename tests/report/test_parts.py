@@ -8,6 +8,8 @@ from sample import LABELS, sample
 from test_html import _Page
 
 from tuneworthy.measure.diagnose import Diagnosis, Share
+from tuneworthy.measure.memorisation import Memorisation
+from tuneworthy.measure.retention import compare
 from tuneworthy.measure.statistics import wilson
 from tuneworthy.report.html import render
 from tuneworthy.runs import RunRecord
@@ -32,6 +34,20 @@ def test_extraction_tasks_show_fields() -> None:
     assert "Field by field" in page.text
     assert "40 answers are not JSON" in page.text
     assert "urgent" in page.text
+
+
+def test_other_abilities_and_memories_of_training_are_shown() -> None:
+    kept = compare([True] * 420, [number % 10 > 0 for number in range(420)])
+    memory = Memorisation(n=40, trained=wilson(10, 40), base=wilson(0, 40), p=0.002, held_out=None)
+    changed = {"retention": {"lora": kept.model_dump(mode="json")}, "memorisation": {"lora": memory}}
+    page = _Page(render(sample().model_copy(update=changed)))
+    assert "−10.0" in page.text
+    assert "no" in page.text
+    assert "of 5 points or more" in page.text
+    assert "told, not demanded" in page.text
+    assert "arithmetic" in page.text
+    assert "14.2 – 40.2" in page.text
+    assert "Training inputs given away" in page.text
 
 
 def test_texts_have_no_parts() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneworthy.answering import Answerer, Sources, render
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
+from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.measure.retention import Retention
 from tuneworthy.project import Project
 from tuneworthy.records import (
@@ -53,6 +54,8 @@ class Bench:
     """trained lever → the same recipe with other seeds, measured beside it"""
     retentions: dict[str, Retention] = field(default_factory=dict)
     """trained lever → what became of abilities that the task does not ask for"""
+    memorisations: dict[str, Memorisation] = field(default_factory=dict)
+    """trained lever → training inputs that it gives away"""
     dev_arms: dict[str, Arm] = field(default_factory=dict)
     """lever → its candidate's arm on the whole development split"""
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuneworthy.answering import Answerer
 from tuneworthy.content import digest
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
-from tuneworthy.measure import retention
+from tuneworthy.measure import memorisation, retention
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.records import AdapterRef, Candidate, Example, LeverResult, Message, Passage, TunedRef
 from tuneworthy.rendering import render_expected
+from tuneworthy.retrievers.examples import query_text
 from tuneworthy.seams import Tunable
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class _Tuning:
         scale = self._scale(first)
         candidates = [self._weakened(t, scale) for t in trained]
         self.bench.other_seeds[self.lever] = tuple(candidates[1:])
+        self._look_for_memories(candidates[0])
         return self.bench.adopt(
             self.lever,
             candidates[0],
@@ -302,6 +304,23 @@ class _Tuning:
         best = max(good, key=lambda scale: (found[scale][1].interval.value, scale))
         self.bench.retentions[self.lever] = found[best][1]
         return best
+
+    def _look_for_memories(self, candidate: Candidate) -> None:
+        """Does the trained model continue the inputs that it was trained on?"""
+        store, seed = self.bench.project.answers, self.bench.usecase.seed
+        learned, unseen = (
+            memorisation.texts_to_begin([query_text(row.input) for row in rows], seed=seed)
+            for rows in (self.bench.train, self.bench.dev)
+        )
+        if len(learned) < memorisation.FEWEST:
+            return
+        tuned = self._tuned(candidate)
+        answers = [
+            memorisation.probe(*asked, store) for asked in ((self._model, learned), (tuned, learned), (tuned, unseen))
+        ]
+        found = memorisation.compare(*answers)
+        if found is not None:
+            self.bench.memorisations[self.lever] = found
 
     def _tuned(self, candidate: Candidate) -> Tunable:
         folder = self.bench.sources.folder
