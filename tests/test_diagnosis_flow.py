@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from small import USECASE, knowing, right, small_usecase
 from tuneworthy import flow, runs, terminal
+from tuneworthy.cli import app
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.report import html
 
@@ -102,3 +104,9 @@ def test_what_a_person_sees(tmp_path, asked, capsys):
     assert "told from none" in seen.err
     assert "not tried: gold: the examples carry no evidence" in seen.err
     assert json.loads(seen.out)["diagnosis"]["failed"] == found.failed
+
+
+def test_a_diagnosis_of_one_lever_is_wrong_usage(tmp_path):
+    told = CliRunner().invoke(app, ["eval", str(tmp_path), "--diagnose", "--lever", "prompt"])
+    assert told.exit_code == 2
+    assert "leave --lever out" in told.output
