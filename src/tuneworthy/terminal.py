@@ -242,9 +242,9 @@ def data_fixed(found: Fixed, folder: Path, *, as_json: bool, shown: int = 5) -> 
     else:
         gone = sum(change.after is None for change in entry.changes)
         what = f"{'undo of ' if entry.undoes else ''}{entry.rule}"
-        told = f"{len(entry.changes) - gone:,} rows changed, {gone:,} left out"
+        told = f"rows changed: {len(entry.changes) - gone:,}, left out: {gone:,}"
         if entry.undoes:
-            told = f"{len(entry.changes):,} rows as they were before"
+            told = f"rows as they were before: {len(entry.changes):,}"
         console.print(f"{what}: {told}{'' if found.done else ' (dry run: nothing was written)'}", markup=False)
         for change in entry.changes[:shown]:
             line = json.dumps((change.after or change.before).model_dump(mode="json", include={"input", "expected"}))

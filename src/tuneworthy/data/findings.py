@@ -183,6 +183,13 @@ def many(number: int, noun: str = "row") -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def that(number: int, verb: str, noun: str = "row") -> str:
+    """1 row repeats, 2 rows repeat."""
+    ending = "es" if verb.endswith(("ch", "s")) else "s"
+    one = {"have": "has", "are": "is", "carry": "carries"}.get(verb, f"{verb}{ending}")
+    return f"{many(number, noun)} {one if number == 1 else verb}"
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """The first few names of a list, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

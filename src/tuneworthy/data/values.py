@@ -102,7 +102,7 @@ class Expected:
             near = get_close_matches(label, self.output.labels, n=1)
             known = ", ".join(self.output.labels[:10]) + (", …" if len(self.output.labels) > 10 else "")
             hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
-            raise ValueError(f"expected: unknown label {label[:80]!r}; {hint}")
+            raise ValueError(f"expected: output.labels lacks {label[:80]!r}; {hint}")
         return self._labels[label]
 
     def _text(self, value: Any) -> str:

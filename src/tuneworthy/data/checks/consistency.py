@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from tuneworthy.data.findings import Batch, Finding, Found, leaves, many
+from tuneworthy.data.findings import Batch, Finding, Found, leaves, that
 
 FEWEST = 10
 """Values of one place before its forms are compared."""
@@ -170,7 +170,7 @@ def _spellings(batch: Batch, path: str, values: list[tuple[int, str]]) -> Iterat
             check="consistency",
             kind="spelling",
             severity="review",
-            what=f"{f'`{path}`: ' if path else ''}{many(len(usual), 'value')} stand in several spellings",
+            what=f"{f'`{path}`: ' if path else ''}{that(len(usual), 'stand', 'value')} in several spellings",
             why="to an exact scorer they are different answers",
             rows=refs,
             share=batch.share(len(refs)),
@@ -205,7 +205,7 @@ def _key_order(batch: Batch) -> Iterator[Finding]:
             check="consistency",
             kind="key_order",
             severity="note",
-            what=f"{many(len(rows))} have their keys in another order than most",
+            what=f"{that(len(rows), 'have')} keys in another order than most",
             why="the order is noise that the model has to learn",
             rows=tuple(batch.ref(number, json.dumps(keys, ensure_ascii=False)[:80]) for number, keys in rows),
             share=batch.share(len(rows)),

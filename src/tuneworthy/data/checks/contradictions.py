@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tuneworthy.data.findings import Batch, Finding, Found, excerpt, many
+from tuneworthy.data.findings import Batch, Finding, Found, excerpt, many, that
 from tuneworthy.data.near import normal
 
 _WORD = re.compile(r"\w+")
@@ -52,7 +52,7 @@ def _exact(batch: Batch) -> Iterator[Finding]:
             check="contradictions",
             kind="exact",
             severity="review" if free else "refuse",
-            what=f"{many(len(rows))} have the same input as another row and a different output",
+            what=f"{that(len(rows), 'have')} the same input as another row and a different output",
             why="one question with several answers" if free else "no model can be right on both",
             rows=tuple(rows),
             share=batch.share(len(rows)),
@@ -79,7 +79,7 @@ def _near(batch: Batch) -> Iterator[Finding]:
             check="contradictions",
             kind="near",
             severity="review",
-            what=f"{many(len(rows), 'pair')} of nearly the same input have different outputs; in {first:,} only small "
+            what=f"{many(len(rows), 'pair')} of nearly the same input with different outputs; in {first:,} only small "
             "words or spelling differ",
             why="either one output is wrong, or a small difference matters that the model has to see",
             rows=tuple(rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tuneworthy.data.findings import Batch, Finding, Found, many
+from tuneworthy.data.findings import Batch, Finding, Found, many, that
 from tuneworthy.data.near import normal
 
 FEW_DISTINCT = 0.3
@@ -29,7 +29,7 @@ def _exact(batch: Batch) -> Found:
         check="duplicates",
         kind="exact",
         severity="refuse" if share > FEW_DISTINCT else "review",
-        what=f"{many(len(copies))} repeat an earlier row, input and output (but for case and white space)",
+        what=f"{that(len(copies), 'repeat')} an earlier row, input and output (but for case and white space)",
         why="copies weigh more in training, and there is less to learn from than the number of rows says",
         rows=tuple(batch.ref(number, f"as {batch.place(first)}") for number, first in copies),
         share=batch.share(len(copies)),

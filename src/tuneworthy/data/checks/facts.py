@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, leaves, many
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, leaves, that
 from tuneworthy.data.near import normal
 from tuneworthy.usecase import UseCase
 
@@ -100,7 +100,7 @@ def check(batch: Batch) -> Found:
                 check="facts",
                 kind=kind,
                 severity="review" if kind == "dated" and share > MANY else "note",
-                what=f"{many(len(rows))} teach {what} that stand in the output only",
+                what=f"{that(len(rows), 'teach')} {what} that stand in the output only",
                 why="facts are learnt slowly and by heart, and are wrong when they change; retrieval finds them",
                 rows=tuple(batch.ref(n, "; ".join(f"{k}: {v}" for k, v in found[n][:4])) for n in rows),
                 share=batch.share(len(rows)),

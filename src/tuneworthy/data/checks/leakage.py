@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.data import near, shingles
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, many, output_text
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, output_text, that
 from tuneworthy.data.neighbours import CHARACTERS
 
 CANDIDATES = 10
@@ -45,7 +45,7 @@ def check(batch: Batch) -> Found:
             check="leakage",
             kind="exact",
             severity="review",
-            what=f"{many(len(exact))} also stand in the suite (but for case and white space){told}",
+            what=f"{that(len(exact), 'stand')} also in the suite (but for case and white space){told}",
             why="what was learnt by heart looks like skill; `run` leaves these rows out of training",
             rows=tuple(batch.ref(number, f"case {case}") for number, case, _ in exact),
             share=batch.share(len(exact)),
@@ -57,7 +57,7 @@ def check(batch: Batch) -> Found:
             check="leakage",
             kind="near",
             severity="review",
-            what=f"{many(len(close))} are near-duplicates of a case ({how}){told}",
+            what=f"{that(len(close), 'come')} near to a case ({how}){told}",
             why="what was learnt by heart looks like skill; `run` leaves these rows out of training",
             rows=tuple(
                 batch.ref(number, f"case {case} ({similarity:.2f}): {excerpt(batch.inputs[number])} ~ {asked[case]}")
@@ -137,8 +137,8 @@ def _rephrased(batch: Batch, embedder: Any) -> Iterator[Finding | NotMeasured]:
             check="leakage",
             kind="rephrased",
             severity="review",
-            what=f"{many(len({n for _, n, _ in hits}))} seem to be a case in other words (cosine ≥ {limit:.2f}, same "
-            "output); a list to review, not a count of leaks",
+            what=f"{that(len({n for _, n, _ in hits}), 'seem')} to be a case in other words (cosine ≥ {limit:.2f}, "
+            "same output); a list to review, not a count of leaks",
             why="a case in other words is not new; n-gram tests do not see it",
             rows=tuple(
                 batch.ref(

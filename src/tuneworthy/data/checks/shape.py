@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowRef, excerpt, many
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowRef, excerpt, many, that
 
 ENDS = 0.95
 """Share of the outputs that must end with a full stop or the like before one without counts as cut off."""
@@ -57,52 +57,57 @@ def _unreadable(batch: Batch) -> Iterator[Finding]:
 
 def _matching(batch: Batch) -> Iterator[Finding]:
     """Defects that a look at one row shows."""
-    kinds: list[tuple[str, Callable[[str, str], str], str, str, str]] = [
+    kinds: list[tuple[str, Callable[[str, str], str], str, str, str, str]] = [
         (
             "leftover",
             _leftover,
-            "carry parts of a template or special tokens",
+            "carry",
+            "parts of a template or special tokens",
             "the model learns to write them, and a special token can end an answer early",
             "correct the export that wrote them, and import again",
         ),
         (
             "refusal",
             _refusal,
-            "refuse to answer in a chat model's words",
+            "refuse",
+            "to answer in a chat model's words",
             "the model learns to refuse where it should answer",
             "write the answer that is wanted, or leave the row out: tuneworthy data fix --drop",
         ),
         (
             "placeholder",
             _placeholder,
-            "have a sign for `nothing` as their output",
+            "have",
+            "a sign for `nothing` as their output",
             "the model learns to answer with it",
             "fill in the answer, or leave the row out: tuneworthy data fix --drop",
         ),
         (
             "damaged_text",
             _damaged,
-            "hold damaged characters or remains of HTML",
+            "hold",
+            "damaged characters or remains of HTML",
             "the model learns to read and write what no user types",
             "tuneworthy data fix --rule encoding (every repair is on record)",
         ),
         (
             "stray_space",
             _stray,
-            "have white space around their output",
+            "have",
+            "white space around their output",
             "an exact scorer counts it, and the model learns it",
             "tuneworthy data fix --rule trim",
         ),
     ]
     texts = list(zip(batch.inputs, batch.outputs, strict=True))
-    for kind, look, what, why, next_step in kinds:
+    for kind, look, verb, what, why, next_step in kinds:
         rows = [(number, note) for number, (asked, wanted) in enumerate(texts) if (note := look(asked, wanted))]
         if rows:
             yield Finding(
                 check="shape",
                 kind=kind,
                 severity="review",
-                what=f"{many(len(rows))} {what}",
+                what=f"{that(len(rows), verb)} {what}",
                 why=why,
                 rows=tuple(batch.ref(number, note) for number, note in rows),
                 share=batch.share(len(rows)),
@@ -168,7 +173,7 @@ def _cut(batch: Batch) -> Iterator[Finding]:
             check="shape",
             kind="cut_off",
             severity="review",
-            what=f"{many(len(rows))} have an output that seems to be cut off",
+            what=f"{that(len(rows), 'have')} an output that seems to be cut off",
             why="the model learns to stop in the middle of a sentence",
             rows=tuple(batch.ref(number, rows[number]) for number in sorted(rows)),
             share=batch.share(len(rows)),
@@ -190,7 +195,7 @@ def _too_long(batch: Batch) -> Iterable[Finding]:
             check="shape",
             kind="longer_than_generated",
             severity="refuse",
-            what=f"{many(len(rows))} have an output of more words than max_tokens = {most}",
+            what=f"{that(len(rows), 'have')} an output of more words than max_tokens = {most}",
             why="such an answer can be learnt but never given: it is cut when it is generated",
             rows=tuple(batch.ref(number, f"{lengths[number]} words") for number in rows),
             share=batch.share(len(rows)),
