@@ -109,4 +109,4 @@ def test_what_a_person_sees(tmp_path, asked, capsys):
 def test_a_diagnosis_of_one_lever_is_wrong_usage(tmp_path):
     told = CliRunner().invoke(app, ["eval", str(tmp_path), "--diagnose", "--lever", "prompt"])
     assert told.exit_code == 2
-    assert "leave --lever out" in told.output
+    assert "a diagnosis needs all levers" in told.output
