@@ -38,7 +38,7 @@ max_chars = 1000
 [output]
 kind = "label"
 labels = {labels}
-max_tokens = 24
+max_tokens = 40
 
 [change]
 behaviour = ["classification"]

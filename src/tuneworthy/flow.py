@@ -21,7 +21,7 @@ from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import tuned
 from tuneworthy.levers.bench import Bench
 from tuneworthy.measure.diagnose import Diagnosis
-from tuneworthy.models.open import open_model
+from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.project import Project, open_project
 from tuneworthy.records import Comparison, Example, LeverResult
 from tuneworthy.report import html
@@ -136,7 +136,8 @@ def lock_suite(folder: Path, *, again: bool) -> SuiteStatus:
     project = open_project(folder)
     with project.busy("suite lock"):
         cases = read.read_cases(project.cases_file, project.usecase)
-        found = locks.lock(project, project.usecase, cases, again=again)
+        count = answer_tokens(project.usecase, project.folder)
+        found = locks.lock(project, project.usecase, cases, again=again, answer_tokens=count)
     return status(project, project.usecase, cases, found)
 
 

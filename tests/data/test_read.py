@@ -97,8 +97,8 @@ class TestExpected:
             tmp_path / "a.jsonl", [native(label, text="a") for label in ("card ", "crad", "zzz", True, None, " ")]
         )
         told = reasons(path, usecase)
-        assert "unknown label 'crad'; did you mean 'card'?" in told[0]
-        assert "unknown label 'zzz'; known: card, cash" in told[1]
+        assert "output.labels lacks 'crad'; did you mean 'card'?" in told[0]
+        assert "output.labels lacks 'zzz'; known: card, cash" in told[1]
         assert "true or false, not a label" in told[2]
         assert "missing or empty" in told[3]
         assert "missing or empty" in told[4]

@@ -75,3 +75,11 @@ def test_drawn_cases_are_written_read_and_locked(rows, project):
     write_cases(project.cases_file, cases)
     assert sorted(read_cases(project.cases_file, project.usecase), key=lambda case: case.id) == list(cases)
     assert len(suite_lock.lock(project, project.usecase, cases).cases) == 60
+
+
+def test_cases_that_stood_there_before_are_kept(project, cases, on_disk):
+    before = on_disk.read_bytes()
+    write_cases(on_disk, cases)
+    assert not on_disk.with_name("cases.jsonl.old").exists()
+    write_cases(on_disk, cases[:3])
+    assert on_disk.with_name("cases.jsonl.old").read_bytes() == before

@@ -203,3 +203,11 @@ def test_what_cannot_be_locked(project, cases, change, says):
     assert says in str(refused.value)
     assert refused.value.exit_code == 3
     assert not project.lock_file.exists()
+
+
+def test_a_limit_that_would_cut_right_answers_off_is_refused(project, cases):
+    with pytest.raises(SuiteNotLocked, match="'shipping' takes 200 tokens") as refused:
+        suite_lock.lock(project, project.usecase, cases, answer_tokens=lambda text: 200 if text == "shipping" else 3)
+    assert not project.lock_file.exists()
+    assert "output.max_tokens = 251" in refused.value.next
+    suite_lock.lock(project, project.usecase, cases, answer_tokens=len)

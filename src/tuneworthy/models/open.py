@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tuneworthy import plugins
+from tuneworthy.errors import ModelError
+from tuneworthy.models.local.files import resolve
 from tuneworthy.seams import Model
 from tuneworthy.usecase import UseCase
 
@@ -25,3 +28,19 @@ def open_model(usecase: UseCase, folder: Path) -> Model:
     else:
         model = plugins.load("models", "local")(choice, hardware=usecase.hardware, folder=folder)
     return model
+
+
+def answer_tokens(usecase: UseCase, folder: Path) -> Callable[[str], int] | None:
+    """Counts the tokens of an answer with its stop token; None where the tokenizer is not here. Loads no torch."""
+    from tokenizers import Tokenizer
+
+    if usecase.model.endpoint or usecase.model.base == SCRIPTED:
+        return None
+    try:
+        file = resolve(usecase.model, folder) / "tokenizer.json"
+    except ModelError:
+        return None
+    if not file.is_file():
+        return None
+    tokenizer = Tokenizer.from_file(str(file))
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids) + 1

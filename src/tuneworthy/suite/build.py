@@ -54,9 +54,12 @@ def draw(examples: Sequence[Example], clusters: Sequence[int], *, n: int, seed: 
 
 
 def write_cases(path: Path, cases: Sequence[Case]) -> None:
-    """One case per line; the file is replaced whole."""
+    """One case per line. Other cases that stood there before are kept as cases.jsonl.old: they were written by hand."""
     lines = [json.dumps(case.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for case in cases]
-    write_whole(path, "".join(f"{line}\n" for line in lines))
+    text = "".join(f"{line}\n" for line in lines)
+    if path.exists() and (before := path.read_text("utf-8", errors="surrogateescape")) not in ("", text):
+        write_whole(path.with_name(f"{path.name}.old"), before.encode("utf-8", "surrogateescape"))
+    write_whole(path, text)
 
 
 def _groups(examples: Sequence[Example], clusters: Sequence[int]) -> list[Group]:

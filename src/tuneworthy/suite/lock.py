@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,15 +41,28 @@ class SuiteLock(Record):
     decoding: dict[str, JsonValue]
 
 
-def lock(project: Project, usecase: UseCase, cases: Sequence[Case], *, again: bool = False) -> SuiteLock:
+def lock(
+    project: Project,
+    usecase: UseCase,
+    cases: Sequence[Case],
+    *,
+    again: bool = False,
+    answer_tokens: Callable[[str], int] | None = None,
+) -> SuiteLock:
     """Freeze the suite into suite.lock.
+
+    Args:
+        again: replace an existing lock.
+        answer_tokens: text of an answer → its tokens, stop token included; None where they cannot be counted.
 
     Raises:
         SuiteNotLocked: fewer than 30 cases, cases without expected output or with one that the scorer of the bar does
-            not accept, the same id or input twice.
+            not accept, the same id or input twice, answers longer than output.max_tokens.
         SuiteChanged: another lock exists and `again` is not given.
     """
     _require_lockable(usecase, cases)
+    if answer_tokens is not None:
+        _require_room(usecase, cases, answer_tokens)
     fresh = describe(usecase, cases)
     if project.lock_file.exists() and not again:
         old = read(project.lock_file)
@@ -159,6 +172,18 @@ def _require_winnable(usecase: UseCase, cases: Sequence[Case]) -> None:
             f"{_some(list(lost))} ({name}: {reason})",
             why="no answer could ever win these cases",
             next="correct their expected output, or the metric and output in usecase.toml",
+        )
+
+
+def _require_room(usecase: UseCase, cases: Sequence[Case], answer_tokens: Callable[[str], int]) -> None:
+    """A limit that cuts right answers off would make every model look worse than it is."""
+    texts = {render_expected(usecase.output, case.expected) for case in cases} | set(usecase.output.labels)
+    longest, text = max((answer_tokens(text), text) for text in texts)
+    if longest > usecase.output.max_tokens:
+        raise SuiteNotLocked(
+            f"output.max_tokens = {usecase.output.max_tokens} is too short: {text[:80]!r} takes {longest} tokens",
+            why="a right answer would be cut off, and no lever could ever give it",
+            next=f"set output.max_tokens = {longest + longest // 4 + 1} or more in usecase.toml",
         )
 
 
