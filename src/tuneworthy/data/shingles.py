@@ -8,7 +8,9 @@ is estimated; memory grows with the candidates, not with the square of the rows.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,8 @@ def pairs(
     sizes = np.diff(matrix.indptr)
     rare = _prefixes(matrix, sizes, threshold)
     blocks = [(start, min(start + _BLOCK, between or len(texts))) for start in range(0, between or len(texts), _BLOCK)]
-    found = [_compare(matrix, sizes, rare, block, between or block[0], threshold) for block in blocks]
+    holders = rare[between or 0 :].T.tocsr()
+    found = [_compare(matrix, sizes, rare, block, (holders, between or 0), threshold) for block in blocks]
     left, right, similarity = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _nothing()
     return left.astype(np.int64), right.astype(np.int64), similarity
 
@@ -46,29 +49,41 @@ def shingled(texts: Sequence[str]) -> Any:
     number of rows: the rarest first."""
     from scipy.sparse import csr_array
 
-    vocabulary: dict[str, int] = {}
+    vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
     lengths = np.zeros(len(texts), dtype=np.int64)
     words: list[int] = []
     for number, text in enumerate(texts):
-        row = [vocabulary.setdefault(word, len(vocabulary)) for word in _WORD.findall(text)]
+        row = _WORD.findall(text)
         lengths[number] = len(row)
-        words += row
+        words += map(vocabulary.__getitem__, row)
     ids = np.asarray(words, dtype=np.int64)
     rows = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
     size = len(vocabulary) + 1
     last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
     following = np.append(ids[1:], -1)[: len(ids)]
     keep = ~last | (lengths[rows] == 1)
-    shingles = ids[keep] * size + np.where(last[keep], size - 1, following[keep])
-    values, columns = np.unique(shingles, return_inverse=True)
-    holds = np.unique(rows[keep] * (len(values) or 1) + columns)  # each pair once per row
-    rows, columns = np.divmod(holds, len(values) or 1)
-    by_rarity = np.empty(len(values), dtype=np.int64)
-    by_rarity[np.argsort(np.bincount(columns, minlength=len(values)), kind="stable")] = np.arange(len(values))
-    ones = np.ones(len(rows), dtype=np.float32)
-    matrix = csr_array((ones, (rows, by_rarity[columns])), shape=(len(texts), max(1, len(values))))
-    matrix.sort_indices()
-    return matrix
+    rarity, columns = _by_rarity(ids[keep] * size + np.where(last[keep], size - 1, following[keep]))
+    holds = np.sort(rows[keep] * max(1, columns) + rarity)
+    holds = holds[np.append(True, holds[1:] != holds[:-1])[: len(holds)]]  # each pair once per row
+    rows, places = np.divmod(holds, max(1, columns))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))])
+    small = np.int32 if max(len(places), columns) < 2**31 else np.int64
+    ones = np.ones(len(places), dtype=np.float32)
+    return csr_array((ones, places.astype(small), starts.astype(small)), shape=(len(texts), max(1, columns)))
+
+
+def _by_rarity(values: Ints) -> tuple[Ints, int]:
+    """A column per value, equal for equal ones, the rarest first; and how many there are."""
+    order = np.argsort(values)
+    ordered = values[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    number = np.cumsum(first) - 1
+    counts = np.bincount(number)
+    rank = np.empty(len(counts), dtype=np.int64)
+    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    columns = np.empty(len(values), dtype=np.int64)
+    columns[order] = rank[number]
+    return columns, len(counts)
 
 
 def _prefixes(matrix: Any, sizes: Ints, threshold: float) -> Any:
@@ -83,11 +98,12 @@ def _prefixes(matrix: Any, sizes: Ints, threshold: float) -> Any:
 
 
 def _compare(
-    matrix: Any, sizes: Ints, rare: Any, block: tuple[int, int], others: int, threshold: float
+    matrix: Any, sizes: Ints, rare: Any, block: tuple[int, int], others: tuple[Any, int], threshold: float
 ) -> tuple[Any, Any, Any]:
-    """The rows of a block against those from `others` on."""
-    candidates = (rare[block[0] : block[1]] @ rare[others:].T).tocoo()
-    left, right = candidates.row + block[0], candidates.col + others
+    """The rows of a block against the others: who holds which rare pair, and the number of the first of them."""
+    holders, first = others
+    candidates = (rare[block[0] : block[1]] @ holders).tocoo()
+    left, right = candidates.row + block[0], candidates.col + first
     small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
     possible = (left < right) & (small >= threshold * large - 1e-9)
     left, right = left[possible], right[possible]
