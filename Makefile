@@ -25,8 +25,9 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed  ## measured ratios; writes benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks.run
+bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/concepts/simulated-projects.md
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.data
 
 docs: $(VENV)/installed  ## the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
