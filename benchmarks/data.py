@@ -1,7 +1,8 @@
 """The data checks: how fast, and how much of what is planted they find. `python -m benchmarks.data`
 
 1. All checks that need no model on 100,000 rows of 300 characters: time and peak memory.
-2. Near-duplicates against datasketch and rensa at the same threshold; what each finds is compared in the same run.
+2. Near-duplicates against datasketch and rensa at the same threshold; what each finds is compared in the same run. The
+   two get their word pairs ready made, ours makes them from the text.
 3. Defects of every kind planted in real rows: found, planted, and other rows of that kind. Real rows have defects of
    their own, so `others` is an upper limit of the false alarms; docs/guides/data.md tells how many were right.
 
