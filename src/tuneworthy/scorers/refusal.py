@@ -20,7 +20,8 @@ PHRASES = (
     r"\bi (?:can't|cannot|can not|won't|will not|must decline)\b",
     r"\bi(?:'m| am) (?:unable|not able|not allowed) to\b",
     r"\b(?:as an ai|as a language model)\b",
-    r"\bich kann (?:dir|ihnen|das|dabei|dazu|hierzu|diese|nicht)\b.{0,40}\b(?:nicht|keine?n?)\b|\bich kann (?:leider )?nicht\b",
+    r"\bich kann (?:dir|ihnen|das|dabei|dazu|hierzu|diese|nicht)\b.{0,40}\b(?:nicht|keine?n?)\b",
+    r"\bich kann (?:leider )?nicht\b",
     r"\bje ne (?:peux|suis) pas\b",
     r"\bno puedo\b.{0,30}\b(?:ayudar|responder|hacer|proporcionar)",
 )
