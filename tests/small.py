@@ -21,7 +21,7 @@ instruction = "Read the message and name the team."
 [output]
 kind = "label"
 labels = ["plumbing", "power", "keys"]
-max_tokens = 4
+max_tokens = 8
 [model]
 base = "scripted"
 [bar]
