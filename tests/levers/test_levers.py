@@ -180,9 +180,9 @@ def test_a_fixed_set_is_balanced(bench):
 
 
 def test_examples_that_do_not_fit_the_context_are_not_tried(bench):
-    result = propose(bench(right, context=90), PromptLever, FewShotLever)
+    result = propose(bench(right, context=94), PromptLever, FewShotLever)
     assert set(scores(result)) == {"2 nearest", "4 fixed", "4 nearest", "2 nearest, inline"}
-    short = propose(bench(right, context=40), PromptLever, FewShotLever)
+    short = propose(bench(right, context=44), PromptLever, FewShotLever)
     assert (short.state, short.reason) == ("not_applicable", "not even two examples fit the model's context")
 
 
