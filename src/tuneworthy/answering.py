@@ -69,7 +69,7 @@ class Answerer:
     def __init__(self, candidate: Candidate, sources: Sources) -> None:
         self.candidate, self.sources = candidate, sources
         self._check_references()
-        self._model = self._tuned_model()
+        self.model = self._tuned_model()
         self._retriever = self._open_retriever()
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
@@ -83,7 +83,7 @@ class Answerer:
             if on_done is not None:
                 on_done(index, _answer(completion, found[index]))
 
-        completions = self._model.complete(requests, done)
+        completions = self.model.complete(requests, done)
         return [_answer(completion, passages) for completion, passages in zip(completions, found, strict=True)]
 
     def request(self, row: Input, passages: Sequence[Passage]) -> Request:
@@ -94,10 +94,13 @@ class Answerer:
             constraint=self.candidate.constraint,
         )
 
-    def messages(self, row: Input, passages: Sequence[Passage] = (), *, exclude: str = "") -> tuple[Message, ...]:
+    def messages(
+        self, row: Input, passages: Sequence[Passage] = (), *, exclude: str = "", whole: bool = False
+    ) -> tuple[Message, ...]:
         """The rendered prompt of one input. `exclude` names an example that must not serve as a shot.
 
-        Shots that would push the prompt out of the model's context are left out, the least near first.
+        Shots that would push the prompt out of the model's context are left out, the least near first; `whole` keeps
+        them, to see whether they fit.
         """
         if self.candidate.prompt is None:
             raise ModelError("this candidate asks no model, so it has no prompt")
@@ -107,7 +110,7 @@ class Answerer:
             rendered = render(
                 self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages
             )
-            if not shots or self._fits(rendered):
+            if whole or not shots or self._fits(rendered):
                 return rendered
             shots = shots[1:]
 

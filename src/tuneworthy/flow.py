@@ -54,8 +54,8 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         for lever in TRAINED:
             ladder.try_levers([lever], closed=_why_not_train(ladder, gates, everything))
             ladder.open_cases([lever])
-        verdict = decide(ladder.evidence(gates))
-        record = ladder.record(verdict, gates, started)
+        evidence = ladder.evidence(gates)
+        record = ladder.record(evidence, decide(evidence), gates, started)
         there = project.run(record.run_id)
         runs.save(record, there / "verdict.json")
         html.write(record, there / "report.html")

@@ -25,7 +25,7 @@ from tuneworthy.measure.compare import (
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.evaluate import mean_score, measure
 from tuneworthy.measure.statistics import holm
-from tuneworthy.records import Arm, Candidate, Case, Comparison, LeverResult
+from tuneworthy.records import Arm, Candidate, CaseResult, Comparison, LeverResult
 from tuneworthy.runs import ArmReport, CaseOutput, CaseRow, GateResult, RunRecord, SuiteSummary, Timing
 from tuneworthy.seams import Lever
 from tuneworthy.suite import openings
@@ -215,7 +215,7 @@ class Ladder:
         ]
         return tuple(split for split in found if split is not None)
 
-    def record(self, verdict: Verdict, gates: Sequence[GateResult], started: datetime) -> RunRecord:
+    def record(self, evidence: Evidence, verdict: Verdict, gates: Sequence[GateResult], started: datetime) -> RunRecord:
         """Everything that this climb found out."""
         ground, finished = self.ground, datetime.now(UTC)
         found = status(ground.project, ground.usecase, ground.cases, ground.lock)
@@ -235,12 +235,12 @@ class Ladder:
             data=ground.data_summary(),
             levers=tuple(self.results.values()),
             arms=tuple(self.report(name) for name in self.arms),
-            comparisons=self.comparisons(),
-            splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in self.splits()},
+            comparisons=evidence.comparisons,
+            splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in evidence.splits},
             memorisation=dict(self.bench.memorisations),
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
             diagnosis=self.diagnosis,
-            cases=tuple(self._row(case) for case in ground.cases),
+            cases=tuple(self._rows()),
             versions={name: version(name) for name in DECIDING_LIBRARIES},
             not_measured=tuple(self._not_measured()),
         )
@@ -260,19 +260,11 @@ class Ladder:
             cost_rank=LADDER.index(report.lever),
         )
 
-    def _row(self, case: Case) -> CaseRow:
-        results = {name: next(r for r in arm.results if r.case == case.id) for name, arm in self.arms.items()}
-        outputs = {
-            name: CaseOutput(
-                text=r.answer.text,
-                score=r.score.value,
-                unscored=r.score.unscored,
-                lenient=r.lenient.value,
-                passages=r.answer.passages,
-            )
-            for name, r in results.items()
-        }
-        return CaseRow(id=case.id, input=case.input, expected=case.expected, tags=case.tags, outputs=outputs)
+    def _rows(self) -> Iterator[CaseRow]:
+        by_case = {name: {result.case: result for result in arm.results} for name, arm in self.arms.items()}
+        for case in self.ground.cases:
+            outputs = {name: _output(results[case.id]) for name, results in by_case.items()}
+            yield CaseRow(id=case.id, input=case.input, expected=case.expected, tags=case.tags, outputs=outputs)
 
     def _not_measured(self) -> Iterator[str]:
         for result in self.results.values():
@@ -357,6 +349,16 @@ class Ladder:
 
     def _digests(self) -> dict[str, str]:
         return {name: candidate_digest(candidate) for name, candidate in sorted(self.bench.found.items())}
+
+
+def _output(result: CaseResult) -> CaseOutput:
+    return CaseOutput(
+        text=result.answer.text,
+        score=result.score.value,
+        unscored=result.score.unscored,
+        lenient=result.lenient.value,
+        passages=result.answer.passages,
+    )
 
 
 def _mean(scores: dict[str, float]) -> float:

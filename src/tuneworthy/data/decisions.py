@@ -8,10 +8,12 @@ by the content that it starts from and leads to. Undoing is an entry too; nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
 
 from tuneworthy.content import append_line, digest
 from tuneworthy.data.version import manifest
@@ -31,6 +33,17 @@ class Change(Record):
     after: Example | None
     """None = left out"""
     note: str = ""
+
+
+def mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """A JSON value with every text in it changed; keys stay."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [mapped(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: mapped(item, change) for key, item in value.items()}
+    return value
 
 
 class Decision(Record):

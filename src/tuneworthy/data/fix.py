@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from tuneworthy.data import near
 from tuneworthy.data.checks import consistency
-from tuneworthy.data.decisions import Change
+from tuneworthy.data.decisions import Change, mapped
 from tuneworthy.data.findings import AuditRow, Batch
 from tuneworthy.data.values import Expected
 from tuneworthy.usecase import UseCase
@@ -55,7 +55,7 @@ def encoding(batch: Batch) -> list[Change]:
     changes = []
     for number, example in enumerate(batch.examples):
         asked = {field: mend(value) if isinstance(value, str) else value for field, value in example.input.items()}
-        after = example.model_copy(update={"input": asked, "expected": _mapped(example.expected, mend)})
+        after = example.model_copy(update={"input": asked, "expected": mapped(example.expected, mend)})
         if after != example:
             changes.append(Change(at=number, before=example, after=after))
     return changes
@@ -152,21 +152,10 @@ def _drop(batch: Batch, number: int, note: str) -> Change:
 def _outputs(batch: Batch, change: Callable[[str], str]) -> list[Change]:
     changes = []
     for number, example in enumerate(batch.examples):
-        after = example.model_copy(update={"expected": _mapped(example.expected, change)})
+        after = example.model_copy(update={"expected": mapped(example.expected, change)})
         if after != example:
             changes.append(Change(at=number, before=example, after=after))
     return changes
-
-
-def _mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    """A JSON value with every text in it changed; keys stay."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _mapped(item, change) for key, item in value.items()}
-    return value
 
 
 def _rewritten(value: JsonValue, usual: Mapping[str, Mapping[str, str]], path: str) -> JsonValue:

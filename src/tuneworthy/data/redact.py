@@ -14,10 +14,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import JsonValue
-
 from tuneworthy.data.checks import personal
-from tuneworthy.data.decisions import Change
+from tuneworthy.data.decisions import Change, mapped
 from tuneworthy.records import Example, Record
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z-]*-[0-9a-f]{8,}\]")
@@ -80,21 +78,11 @@ def _changes(examples: Sequence[Example], change: Callable[[str], str]) -> list[
     changes = []
     for number, example in enumerate(examples):
         update = {
-            "input": {name: _mapped(value, change) for name, value in example.input.items()},
-            "expected": _mapped(example.expected, change),
+            "input": {name: mapped(value, change) for name, value in example.input.items()},
+            "expected": mapped(example.expected, change),
             "evidence": change(example.evidence),
         }
         after = example.model_copy(update=update)
         if after != example:
             changes.append(Change(at=number, before=example, after=after))
     return changes
-
-
-def _mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _mapped(item, change) for key, item in value.items()}
-    return value

@@ -10,22 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneworthy.answering import Answerer, Sources, render
+from tuneworthy.answering import Answerer, Sources
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
 from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.measure.retention import Retention
 from tuneworthy.project import Project
-from tuneworthy.records import (
-    Arm,
-    Candidate,
-    Case,
-    Decoding,
-    Example,
-    Input,
-    LeverResult,
-    Message,
-    Passage,
-)
+from tuneworthy.records import Arm, Candidate, Case, Decoding, Example, LeverResult
 from tuneworthy.usecase import UseCase
 
 Tell = Callable[[str, int, int], None]
@@ -159,23 +149,11 @@ def fits(bench: Bench, candidate: Candidate) -> bool:
     room = context - candidate.decoding.max_tokens
     longest = sorted(bench.dev, key=lambda case: len(str(case.input)))[-10:]
     counts = [
-        bench.sources.model.count_tokens(_whole(candidate, bench, case.input, answerer.passages(case.input)))
+        bench.sources.model.count_tokens(answerer.messages(case.input, answerer.passages(case.input), whole=True))
         for case in [*longest, *bench.dev[:10]]
     ]
     # 15 % of room: other inputs may be longer, and nearest examples differ in length
     return all(count is None or count <= room * 0.85 for count in counts)
-
-
-def _whole(candidate: Candidate, bench: Bench, row: Input, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """The prompt with all of its shots; `Answerer.messages` leaves out those that the context has no room for."""
-    sources, shots = bench.sources, candidate.shots
-    shown: list[Example] = []
-    if shots is not None:
-        fixed = shots.pick == "fixed"
-        shown = [sources.by_name[name] for name in shots.names] if fixed else sources.nearest.pick(row, shots.k)
-    layout = shots.layout if shots else "turns"
-    assert candidate.prompt is not None  # few_shot and rag build on a prompt
-    return render(candidate.prompt, row, usecase=bench.usecase, shots=shown, layout=layout, passages=passages)
 
 
 def not_applicable(lever: str, reason: str) -> tuple[None, LeverResult]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tuneworthy.training.delivery import Trained
     from tuneworthy.training.loop import Progress
     from tuneworthy.training.network import Base
-    from tuneworthy.training.recipe import Recipe, Suggestion
+    from tuneworthy.training.recipe import Suggestion
     from tuneworthy.training.tokens import Encoded, TrainingRow
 
 Method = Literal["lora", "full"]
@@ -122,8 +122,6 @@ class _Tuning:
     """what is trained: its prompt, passages and decoding stay as they are"""
     method: Method
     trials: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    """of training and scoring, over all sessions"""
 
     def propose(self) -> tuple[Candidate | None, LeverResult]:
         """Screen, train, weaken, adopt."""
@@ -269,7 +267,7 @@ class _Tuning:
             return self.bench.dev_score(self._candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
 
         return train(
-            self._base_for(recipe),
+            self._untouched_base(),
             recipe,
             self.encoded,
             out,
@@ -278,7 +276,7 @@ class _Tuning:
             share=share,
         )
 
-    def _base_for(self, recipe: Recipe) -> Base:
+    def _untouched_base(self) -> Base:
         """Full fine-tuning changes the base, so each training starts from a fresh one."""
         if self.method == "full":
             del self.base
@@ -294,7 +292,7 @@ class _Tuning:
         for scale in scales:
             candidate = self._candidate(Path(trained.folder), trained.weights, scale)
             score = self.bench.dev_score(candidate, f"{self.lever}, scale {scale:g}")
-            after = retention.probe(self._tuned(candidate), store)
+            after = retention.probe(Answerer(candidate, self.bench.sources).model, store)
             kept = retention.compare(before, after, demanded=self.bench.usecase.bar.largest_loss)
             if score is not None:
                 found[scale] = (score[0], kept)
@@ -314,20 +312,13 @@ class _Tuning:
         )
         if len(learned) < memorisation.FEWEST:
             return
-        tuned = self._tuned(candidate)
+        tuned = Answerer(candidate, self.bench.sources).model
         answers = [
             memorisation.probe(*asked, store) for asked in ((self._model, learned), (tuned, learned), (tuned, unseen))
         ]
         found = memorisation.compare(*answers)
         if found is not None:
             self.bench.memorisations[self.lever] = found
-
-    def _tuned(self, candidate: Candidate) -> Tunable:
-        folder = self.bench.sources.folder
-        if candidate.tuned is not None:
-            return self._model.with_weights(folder / candidate.tuned.path)
-        assert candidate.adapter is not None
-        return self._model.with_adapter(folder / candidate.adapter.path, candidate.adapter.scale)
 
     def _weakened(self, trained: Trained, scale: float) -> Candidate:
         """The candidate at this scale, from a folder that any other tool loads with the same effect."""

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any, ClassVar, NamedTuple
 
 from tuneworthy.records import Case, Score
-from tuneworthy.scorers.reading import MISSING, accepted, unfenced
+from tuneworthy.scorers.reading import MISSING, accepted, readings
 from tuneworthy.usecase import Output
 
 _WORD = re.compile(r"[^\W_]+")
@@ -90,7 +90,7 @@ class RougeL:
         wanted = accepted(case, self.output)
         if not wanted:
             return MISSING
-        found = [self._rouge.score(text, answer) for text in wanted for answer in _readings(output, lenient)]
+        found = [self._rouge.score(text, answer) for text in wanted for answer in readings(output, lenient)]
         return Score(value=_share(max(one["rougeL"].fmeasure for one in found)))
 
     @property
@@ -136,12 +136,8 @@ def _sacrebleu_score(metric: Any, case: Case, shape: Output, output: str, lenien
     if not wanted:
         return MISSING
     return Score(
-        value=_share(max(metric.sentence_score(text, wanted).score for text in _readings(output, lenient)) / 100)
+        value=_share(max(metric.sentence_score(text, wanted).score for text in readings(output, lenient)) / 100)
     )
-
-
-def _readings(output: str, lenient: bool) -> list[str]:
-    return [output, unfenced(output)] if lenient else [output]
 
 
 def _share(value: float) -> float:

@@ -58,6 +58,11 @@ def unfenced(text: str) -> str:
     return str(inside[0] if len(inside) == 1 else text).strip()
 
 
+def readings(output: str, lenient: bool) -> list[str]:
+    """The ways in which an output may be read: as it is; leniently, also as the text inside a code fence."""
+    return [output, unfenced(output)] if lenient else [output]
+
+
 def strict_json(text: str) -> Any:
     """The whole text as JSON.
 

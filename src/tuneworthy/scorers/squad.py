@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tuneworthy.records import Case, Score
-from tuneworthy.scorers.reading import MISSING, accepted, unfenced
+from tuneworthy.scorers.reading import MISSING, accepted, readings
 from tuneworthy.usecase import Output
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -30,7 +30,7 @@ class SquadF1:
         wanted = accepted(case, self.output)
         if not wanted:
             return MISSING
-        return Score(value=max(f1(text, answer) for text in _readings(output, lenient) for answer in wanted))
+        return Score(value=max(f1(text, answer) for text in readings(output, lenient) for answer in wanted))
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SquadExactMatch:
         wanted = accepted(case, self.output)
         if not wanted:
             return MISSING
-        right = any(words(text) == words(answer) for text in _readings(output, lenient) for answer in wanted)
+        right = any(words(text) == words(answer) for text in readings(output, lenient) for answer in wanted)
         return Score(value=float(right))
 
 
@@ -63,7 +63,3 @@ def f1(answer: str, wanted: str) -> float:
         return 0.0
     precision, recall = common / len(found), common / len(expected)
     return 2 * precision * recall / (precision + recall)
-
-
-def _readings(output: str, lenient: bool) -> list[str]:
-    return [output, unfenced(output)] if lenient else [output]

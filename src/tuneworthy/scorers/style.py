@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.records import Case, Score
-from tuneworthy.scorers.reading import MISSING, accepted, normal, unfenced
+from tuneworthy.scorers.reading import MISSING, accepted, normal, readings
 from tuneworthy.usecase import Output
 
 
@@ -32,7 +32,7 @@ class ForbiddenWords:
         _require_words(self.words, self.name)
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        scores = [self._judged(text) for text in _readings(output, lenient)]
+        scores = [self._judged(text) for text in readings(output, lenient)]
         return max(scores, key=lambda score: score.value or 0.0)
 
     def _judged(self, text: str) -> Score:
@@ -69,7 +69,7 @@ class Length:
             )
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        counts = [len(text.split()) for text in _readings(output, lenient)]
+        counts = [len(text.split()) for text in readings(output, lenient)]
         right = any(self.at_least <= count <= self.at_most for count in counts)
         return Score(value=float(right), explanation="" if right else f"{counts[0]} words")
 
@@ -97,7 +97,7 @@ class Vocabulary:
         called_for = [found for text in accepted(case, self.output) if (found := _standing(self.words, text))]
         if not called_for:
             return MISSING if case.expected is None else _NOTHING_TO_COVER
-        used = [set(_standing(self.words, text)) for text in _readings(output, lenient)]
+        used = [set(_standing(self.words, text)) for text in readings(output, lenient)]
         value, missing = max(
             (len(there & set(wanted)) / len(wanted), sorted(set(wanted) - there))
             for wanted in called_for
@@ -120,7 +120,3 @@ def _require_words(words: Any, name: str) -> None:
 def _standing(words: Iterable[str], text: str) -> list[str]:
     plain = normal(text).casefold()
     return [word for word in words if re.search(rf"(?<!\w){re.escape(normal(word).casefold())}(?!\w)", plain)]
-
-
-def _readings(output: str, lenient: bool) -> list[str]:
-    return [output, unfenced(output)] if lenient else [output]

@@ -62,7 +62,7 @@ class Standing(Record):
     """tokens trained on, padding not counted"""
     trained_tokens: int = 0
     seconds: float = 0.0
-    """time in steps and scoring, over all sessions"""
+    """time in steps and scoring, interruptions not counted"""
 
 
 class _Saved(Record):

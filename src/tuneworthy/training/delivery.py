@@ -53,7 +53,7 @@ class Trained(Record):
     """tokens trained on, padding not counted"""
     trained_tokens: int
     seconds: float
-    """in steps and scoring, over all sessions"""
+    """in steps and scoring, interruptions not counted"""
     peak_memory_bytes: int
 
     @property

@@ -47,7 +47,7 @@ class Progress:
     dev: DevScore | None
     """the latest development score"""
     tokens_per_second: float
-    """in steps of this session, padding not counted"""
+    """in steps since this process began, padding not counted"""
     seconds_left: float
 
 
@@ -105,7 +105,7 @@ def train(
 
 @dataclass
 class _Run:
-    """One session of a training."""
+    """A training, from its start or its last checkpoint on."""
 
     network: Any
     recipe: Recipe

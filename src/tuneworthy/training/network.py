@@ -16,6 +16,7 @@ from torch.nn import functional
 from tuneworthy.content import folder_digest, write_whole
 from tuneworthy.errors import ModelError, TrainingError, UnsafeModel
 from tuneworthy.models.local.files import silent_peft, silent_transformers
+from tuneworthy.models.local.model import read_network
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
 from tuneworthy.training.recipe import Recipe
 
@@ -64,9 +65,9 @@ def open_base(
 
     Raises:
         UnsafeModel: no safetensors weights in the folder.
-        ModelError: the folder cannot be loaded.
+        ModelError: the folder cannot be loaded, or lacks weights.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     if not any(folder.glob("*.safetensors")):
         raise UnsafeModel(
@@ -75,15 +76,9 @@ def open_base(
             next="convert the model to safetensors, or name another base model",
             where=str(folder),
         )
+    network = read_network(folder, torch.bfloat16 if precision == "bf16" else torch.float32)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        with silent_transformers():
-            network = AutoModelForCausalLM.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
-            )
     except (OSError, ValueError) as error:
         raise ModelError(f"the base model cannot be loaded: {error}", where=str(folder)) from error
     return Base(

@@ -34,15 +34,28 @@ def load(choice: ModelChoice, folder: Path, device: str) -> LocalModel:
 
 
 def _network(folder: Path, choice: ModelChoice, device: str) -> Any:
+    network = read_network(
+        folder,
+        _precision(choice.precision, device),
+        trust_remote_code=choice.trust_remote_code,
+        use_safetensors=not (choice.allow_pickle and files.only_pickles(folder)),
+    )
+    return network.to(device).eval()
+
+
+def read_network(
+    folder: Path, precision: torch.dtype, *, trust_remote_code: bool = False, use_safetensors: bool = True
+) -> Any:
+    """The transformers model in a folder; nothing is fetched. Raises ModelError when it is damaged or lacks weights."""
     from transformers import AutoModelForCausalLM
 
     with _explained(folder), files.silent_transformers():
         network, told = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
-            use_safetensors=not (choice.allow_pickle and files.only_pickles(folder)),
-            trust_remote_code=choice.trust_remote_code,
-            dtype=_precision(choice.precision, device),
+            use_safetensors=use_safetensors,
+            trust_remote_code=trust_remote_code,
+            dtype=precision,
             output_loading_info=True,
         )
     lacking = sorted(told["missing_keys"])
@@ -52,7 +65,7 @@ def _network(folder: Path, choice: ModelChoice, device: str) -> Any:
             next="copy the complete model folder",
             where=str(folder),
         )
-    return network.to(device).eval()
+    return network
 
 
 @contextmanager
