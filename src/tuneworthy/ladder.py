@@ -235,6 +235,7 @@ class Ladder:
             data=ground.data_summary(),
             levers=tuple(self.results.values()),
             arms=tuple(self.report(name) for name in self.arms),
+            candidates={name: arm.candidate for name, arm in self.arms.items()},
             comparisons=evidence.comparisons,
             splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in evidence.splits},
             memorisation=dict(self.bench.memorisations),

@@ -5,7 +5,8 @@ my-usecase/
   data/examples.jsonl       what the user has (also .csv, .parquet)
   suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
   docs/                     the documents, if knowledge is needed
-  .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete
+  .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete;
+                            releases and deployments.jsonl: not to be deleted
 """
 
 from __future__ import annotations
@@ -143,6 +144,16 @@ class Project:
 
     def run(self, run_id: str) -> Path:
         return self.runs / run_id
+
+    @property
+    def releases(self) -> Path:
+        """One folder for each release, named by its content: what was measured, to be served. Not to be deleted."""
+        return self.store / "releases"
+
+    @property
+    def deployments_file(self) -> Path:
+        """Which release answered under which alias, when and why: append-only."""
+        return self.store / "deployments.jsonl"
 
     def latest_run(self) -> Path | None:
         """The run whose verdict was written last."""

@@ -161,6 +161,8 @@ class RunRecord(Record):
     data: DataSummary = DataSummary()
     levers: tuple[LeverResult, ...] = ()
     arms: tuple[ArmReport, ...] = ()
+    candidates: dict[str, Candidate] = Field(default_factory=dict)
+    """arm name → what answered, by reference: enough to package it and to let it answer again"""
     comparisons: tuple[Comparison, ...] = ()
     """in the registered order"""
     splits: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
