@@ -11,8 +11,9 @@ import time
 import pytest
 
 from small import knowing, right, row, small_usecase
-from tuneworthy import cli, flow, terminal
+from tuneworthy import cli, flow
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.printing import verdict
 from tuneworthy.records import Comparison, Interval
 
 VERBS = "init check data suite run eval train compare report".split()
@@ -180,7 +181,7 @@ def test_compare_keeps_the_alpha_of_the_use_case(level, p, code):
     found = Comparison(
         reference="a", candidate="b", n=40, difference=limits, p=p, test="", wins=5, losses=1, dropped=0, worst_case=0.1
     )
-    assert terminal.comparison(found, as_json=False) == code
+    assert verdict.comparison(found, as_json=False) == code
 
 
 def test_a_busy_folder_is_an_error_that_names_the_owner(tuneworthy, folder):

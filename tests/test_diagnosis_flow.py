@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from small import USECASE, knowing, right, small_usecase
-from tuneworthy import flow, runs, terminal
+from tuneworthy import flow, runs
 from tuneworthy.cli import app
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.printing import levers
 from tuneworthy.report import html
 
 
@@ -63,7 +64,7 @@ def test_without_development_rows_there_is_no_diagnosis(tmp_path, asked, capsys)
     small_usecase(tmp_path / "small", examples=0)
     results, found = flow.diagnose(tmp_path / "small", Silent())
     assert found is None
-    terminal.diagnosis(results, found, tmp_path / "small", as_json=True)
+    levers.diagnosis(results, found, tmp_path / "small", as_json=True)
     out = capsys.readouterr()
     assert json.loads(out.out)["diagnosis"] is None
     assert "No diagnosis" in out.err
@@ -97,7 +98,7 @@ def test_what_a_person_sees(tmp_path, asked, capsys):
     asked(knowing(0.4, with_shots=0.9))
     small_usecase(tmp_path / "small")
     results, found = flow.diagnose(tmp_path / "small", Silent())
-    terminal.diagnosis(results, found, tmp_path / "small", as_json=True)
+    levers.diagnosis(results, found, tmp_path / "small", as_json=True)
     seen = capsys.readouterr()
     assert f"fails {found.failed} of {found.cases} development cases" in seen.err
     assert "points to" in seen.err

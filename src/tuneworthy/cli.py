@@ -62,7 +62,7 @@ def init(
 ) -> None:
     """Write a use case that runs, to replace by your own."""
     from tuneworthy import init as starting
-    from tuneworthy import terminal
+    from tuneworthy.printing import start
 
     if explain:
         sys.stdout.write(starting.explain())
@@ -71,15 +71,16 @@ def init(
         raise typer.BadParameter("name the folder to write, or use --explain")
     if template not in starting.TEMPLATES:
         raise typer.BadParameter(f"{template!r}; known: {', '.join(starting.TEMPLATES)}", param_hint="--template")
-    terminal.written(starting.create(folder, template), folder, as_json=json)
+    start.written(starting.create(folder, template), folder, as_json=json)
 
 
 @app.command()
 def check(folder: Folder = Path(), json: Json = False) -> None:
     """The five prerequisites, each with evidence and the next step. Exit 3 when one fails."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import start
 
-    raise typer.Exit(terminal.gates(flow.check(folder), folder, as_json=json))
+    raise typer.Exit(start.gates(flow.check(folder), folder, as_json=json))
 
 
 @data_app.command("import")
@@ -96,10 +97,11 @@ def data_import(
     json: Json = False,
 ) -> None:
     """Read examples in the format you have and write data/examples.jsonl."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import data
 
     mapping = dict(_pair(column) for column in columns or [])
-    terminal.imported(flow.import_data(file, folder, mapping=mapping, skip_bad=skip_bad), folder, as_json=json)
+    data.imported(flow.import_data(file, folder, mapping=mapping, skip_bad=skip_bad), folder, as_json=json)
 
 
 @data_app.command("check")
@@ -112,10 +114,10 @@ def data_check(
     json: Json = False,
 ) -> None:
     """What is wrong with the examples, worst first. Exit 3 when a finding forbids training on them."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import data
 
-    raise typer.Exit(terminal.data_findings(engine.check(folder, quick=quick, review=review), folder, as_json=json))
+    raise typer.Exit(data.findings(engine.check(folder, quick=quick, review=review), folder, as_json=json))
 
 
 @data_app.command("fix")
@@ -132,14 +134,14 @@ def data_fix(
     json: Json = False,
 ) -> None:
     """Repair examples: every decision on record in data/decisions.jsonl, as a new version, undone by --undo."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import data
 
     if undo:
-        terminal.data_fixed(engine.undo(folder, why=why, dry=dry), folder, as_json=json)
+        data.fixed(engine.undo(folder, why=why, dry=dry), folder, as_json=json)
         return
     found = engine.repair(folder, rule=rule, drop=drop or [], reviewed=reviewed, why=why, dry=dry)
-    terminal.data_fixed(found, folder, as_json=json)
+    data.fixed(found, folder, as_json=json)
 
 
 @data_app.command("redact")
@@ -154,10 +156,10 @@ def data_redact(
     json: Json = False,
 ) -> None:
     """Replace personal data by placeholders, each value by its own; reversible only with --key."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import data
 
-    terminal.data_fixed(engine.redact_data(folder, key=key, restore=restore, why=why, dry=dry), folder, as_json=json)
+    data.fixed(engine.redact_data(folder, key=key, restore=restore, why=why, dry=dry), folder, as_json=json)
 
 
 @data_app.command("versions")
@@ -169,10 +171,10 @@ def data_versions(
     json: Json = False,
 ) -> None:
     """All versions of the examples, how each came about, and which runs measured it."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import data
 
-    terminal.data_versions(engine.versions(folder, row=row), folder, as_json=json)
+    data.versions(engine.versions(folder, row=row), folder, as_json=json)
 
 
 @data_app.command("diff")
@@ -183,10 +185,10 @@ def data_diff(
     json: Json = False,
 ) -> None:
     """Compare two versions by row: added, removed, and changed in which fields."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import data
 
-    terminal.data_difference(engine.compare(folder, before, after), as_json=json)
+    data.difference(engine.compare(folder, before, after), as_json=json)
 
 
 @data_app.command("statement")
@@ -196,10 +198,10 @@ def data_statement(
     json: Json = False,
 ) -> None:
     """Write one Markdown page: sources, licences, personal data, noise rate, decisions, and what was not measured."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import verdict
 
-    terminal.report(engine.write_statement(folder, out), as_json=json)
+    verdict.report(engine.write_statement(folder, out), as_json=json)
 
 
 @data_app.command("export")
@@ -210,10 +212,10 @@ def data_export(
     json: Json = False,
 ) -> None:
     """Write the examples as JSON Lines for other tools."""
-    from tuneworthy import terminal
     from tuneworthy.data import engine
+    from tuneworthy.printing import verdict
 
-    terminal.report(engine.write_export(folder, out, to), as_json=json)
+    verdict.report(engine.write_export(folder, out, to), as_json=json)
 
 
 @suite_app.command("build")
@@ -224,9 +226,10 @@ def suite_build(
     json: Json = False,
 ) -> None:
     """Draw cases from held-out real rows, whole groups of near-duplicates at a time; or take a file."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import start
 
-    terminal.suite(flow.build_suite(folder, cases=cases, source=file), folder, as_json=json)
+    start.suite(flow.build_suite(folder, cases=cases, source=file), folder, as_json=json)
 
 
 @suite_app.command("lock")
@@ -238,17 +241,19 @@ def suite_lock(
     json: Json = False,
 ) -> None:
     """Freeze cases, scorers, bar and decoding. From now on a change is refused."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import start
 
-    terminal.suite(flow.lock_suite(folder, again=again), folder, as_json=json)
+    start.suite(flow.lock_suite(folder, again=again), folder, as_json=json)
 
 
 @suite_app.command("status")
 def suite_status(folder: Folder = Path(), json: Json = False) -> None:
     """What this many cases can detect, and how often they were opened."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import start
 
-    terminal.suite(flow.suite_status(folder), folder, as_json=json)
+    start.suite(flow.suite_status(folder), folder, as_json=json)
 
 
 @app.command()
@@ -258,11 +263,12 @@ def run(
     json: Json = False,
 ) -> None:
     """Climb the ladder and end with the verdict. The main job."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import board, verdict
 
-    with terminal.live(as_json=json) as listener:
+    with board.live(as_json=json) as listener:
         record = flow.run(folder, listener, everything=everything)
-    raise typer.Exit(terminal.verdict(record, folder, as_json=json))
+    raise typer.Exit(verdict.verdict(record, folder, as_json=json))
 
 
 @app.command("eval")
@@ -275,18 +281,19 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure untrained levers on the development split: free use, no locked case is opened."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import board, levers
 
     if diagnose:
         if lever:
             raise typer.BadParameter("a diagnosis needs all levers without training: leave --lever out")
-        with terminal.live(as_json=json) as listener:
+        with board.live(as_json=json) as listener:
             found = flow.diagnose(folder, listener)
-        terminal.diagnosis(*found, folder, as_json=json)
+        levers.diagnosis(*found, folder, as_json=json)
         return
-    with terminal.live(as_json=json) as listener:
+    with board.live(as_json=json) as listener:
         results = flow.evaluate(folder, lever, listener)
-    terminal.lever_results(results, folder, as_json=json)
+    levers.measured(results, folder, as_json=json)
 
 
 @app.command()
@@ -297,16 +304,17 @@ def train(
     json: Json = False,
 ) -> None:
     """Train one lever on the development split's terms. Refused past a closed gate."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import board, levers
 
     if show_mask:
-        with terminal.live(as_json=json) as listener:
+        with board.live(as_json=json) as listener:
             report, rows = flow.loss_mask(folder, lever, listener)
-        terminal.mask(report, rows, as_json=json)
+        levers.mask(report, rows, as_json=json)
         return
-    with terminal.live(as_json=json) as listener:
+    with board.live(as_json=json) as listener:
         result = flow.train(folder, lever, listener)
-    terminal.lever_results([result], folder, as_json=json)
+    levers.measured([result], folder, as_json=json)
 
 
 @app.command()
@@ -317,9 +325,10 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two arms of the last run, case by case, with interval and test."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import verdict
 
-    raise typer.Exit(terminal.comparison(flow.compare(folder, reference, candidate), as_json=json))
+    raise typer.Exit(verdict.comparison(flow.compare(folder, reference, candidate), as_json=json))
 
 
 @app.command()
@@ -329,9 +338,10 @@ def report(
     json: Json = False,
 ) -> None:
     """Write the last run as one self-contained HTML file."""
-    from tuneworthy import flow, terminal
+    from tuneworthy import flow
+    from tuneworthy.printing import verdict
 
-    terminal.report(flow.report(folder, out), as_json=json)
+    verdict.report(flow.report(folder, out), as_json=json)
 
 
 def _pair(column: str) -> tuple[str, str]:
