@@ -1,0 +1,254 @@
+"""What a plan is made of. Every number is a Figure: it says where it comes from, and whether anybody measured it.
+
+Plan ── scenario      what is planned: model, method, hardware, examples
+     ├─ architecture  the model's dimensions, from its config.json
+     ├─ method        which method this data is enough for
+     ├─ memory        what one GPU must hold
+     ├─ hours         how long each arm and the whole ladder takes
+     ├─ hardware      what is here, what would be enough, which offers are cheapest
+     ├─ euros, break_even, licence, privacy
+     └─ refusals      of all sections: any of them means exit code 3
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tuneworthy.records import Record
+
+Basis = Literal["measured", "estimated", "published", "stated by the user", "not measured"]
+"""`measured`: on this machine, with this model or data. `estimated`: worked out here, with a formula and its source.
+`published`: read at the source on the date given. `stated by the user`. `not measured`: there is no number."""
+
+Method = Literal["inference", "lora", "qlora", "full"]
+
+
+class Figure(Record):
+    """One number with its unit, its range and its origin. `value` is None exactly when the basis is `not measured`."""
+
+    value: float | None
+    low: float | None = None
+    """lower end of the range; None = a range was not given"""
+    high: float | None = None
+    unit: str
+    """GiB, h, EUR, EUR/h, tokens, examples, FLOP, …"""
+    basis: Basis
+    source: str = ""
+    """the formula, the measurement, or the address; for `not measured` why not, and what to do"""
+    date: dt.date | None = None
+    """when it was measured, read or stated"""
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if (self.value is None) != (self.basis == "not measured"):
+            raise ValueError("a figure has a value, or the basis `not measured`, and not both")
+        if self.value is None and (self.low is not None or self.high is not None):
+            raise ValueError("what was not measured has no range")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("a range has two ends")
+        if not self.source:
+            raise ValueError("a figure says where it comes from")
+        if self.basis == "published" and self.date is None:
+            raise ValueError("a published figure says when it was read")
+        ends = [end for end in (self.low, self.value, self.high) if end is not None]
+        if not all(map(math.isfinite, ends)):
+            raise ValueError("a figure is a finite number")
+        if ends != sorted(ends):
+            raise ValueError(f"the range {self.low} to {self.high} does not hold the value {self.value}")
+        return self
+
+    def times(self, factor: float, unit: str, *, source: str = "") -> Figure:
+        """The figure and its range multiplied by a number that is not negative, in another unit."""
+        if self.value is None:
+            return self.model_copy(update={"unit": unit})
+        return self.model_copy(
+            update={
+                "value": self.value * factor,
+                "low": None if self.low is None else self.low * factor,
+                "high": None if self.high is None else self.high * factor,
+                "unit": unit,
+                "source": source or self.source,
+            }
+        )
+
+
+def unknown(unit: str, why: str) -> Figure:
+    """The figure of what nobody measured; `why` says why not, and what to do."""
+    return Figure(value=None, unit=unit, basis="not measured", source=why)
+
+
+def estimate(value: float, unit: str, source: str, *, low: float | None = None, high: float | None = None) -> Figure:
+    """A figure that was worked out: `source` is the formula and where it comes from."""
+    return Figure(value=value, low=low, high=high, unit=unit, basis="estimated", source=source)
+
+
+def total(parts: list[Figure], unit: str, source: str) -> Figure:
+    """The sum. It is measured only if every part was; a missing part makes it `not measured`; low and high ends add up
+    (parts are taken to err together, the careful reading)."""
+    missing = [part for part in parts if part.value is None]
+    if missing:
+        return unknown(unit, missing[0].source)
+    values = [part.value or 0.0 for part in parts]
+    lows = [value if part.low is None else part.low for part, value in zip(parts, values, strict=True)]
+    highs = [value if part.high is None else part.high for part, value in zip(parts, values, strict=True)]
+    ranged = any(part.low is not None for part in parts)
+    bases = {part.basis for part in parts}
+    return Figure(
+        value=sum(values),
+        low=sum(lows) if ranged else None,
+        high=sum(highs) if ranged else None,
+        unit=unit,
+        basis=bases.pop() if len(bases) == 1 and bases <= {"measured", "stated by the user"} else "estimated",
+        source=source,
+    )
+
+
+class Refusal(Record):
+    """Why the plan must not go ahead as it is."""
+
+    gate: Literal["memory", "method", "licence", "privacy", "budget"]
+    what: str
+    why: str = ""
+    next: str = ""
+    """what would make it possible"""
+
+
+class Section(Record):
+    """One part of a plan."""
+
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """facts older than 90 days, assumptions that matter, …: whole sentences"""
+
+
+class Scenario(Record):
+    """What is planned. Comes from usecase.toml, the data and the machine; `--what-if` changes single fields."""
+
+    base: str
+    """name or folder of the base model"""
+    method: Method
+    gpu: str
+    """id in facts/gpus.toml, or `cpu`"""
+    gpus: int = Field(ge=0)
+    """0 on a CPU"""
+    examples: Figure
+    """rows to learn from"""
+    epochs: float = Field(gt=0)
+    tokens_per_example: Figure
+    """prompt and answer, without padding"""
+    iterations: int = Field(default=3, ge=1)
+    """how often data, training and evaluation are gone through before something is good enough"""
+    price: Figure | None = None
+    """EUR per GPU-hour, the user's own; None = from the table"""
+    region: str = "EU"
+    privacy: str = "on_premises"
+    changed: tuple[str, ...] = ()
+    """fields that `--what-if` set"""
+
+    @property
+    def tokens(self) -> Figure:
+        """Tokens that one training goes through."""
+        if self.examples.value is None:
+            return unknown("tokens", self.examples.source)
+        return self.tokens_per_example.times(self.examples.value * self.epochs, "tokens")
+
+
+class Architecture(Record):
+    """The dimensions of a decoder-only transformer, as its config.json states them."""
+
+    model_type: str
+    layers: int = Field(gt=0)
+    hidden: int = Field(gt=0)
+    intermediate: int = Field(gt=0)
+    """width of the MLP, or of one expert"""
+    heads: int = Field(gt=0)
+    kv_heads: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    vocabulary: int = Field(gt=0)
+    context: int = Field(gt=0)
+    """longest sequence in tokens"""
+    tied: bool
+    """the head is the embedding"""
+    gated_mlp: bool
+    """three matrices instead of two"""
+    experts: int = Field(default=0, ge=0)
+    """per expert layer; 0 = dense"""
+    experts_per_token: int = Field(default=0, ge=0)
+    parameters: int = Field(gt=0)
+    """all weights, tied ones once"""
+    active: int = Field(gt=0)
+    """weights that one token passes through"""
+    source: str
+    """the config.json that was read"""
+
+
+class Memory(Section):
+    """What one GPU (or the machine) must hold. Filled in by memory.py."""
+
+
+class Hours(Section):
+    """How long it takes. Filled in by hours.py."""
+
+    one_training: Figure
+    """hours of one training run of the planned method, on all GPUs together in wall time"""
+    ladder: Figure
+    """hours of everything that `tuneworthy run` would do"""
+
+
+class HardwareChoice(Section):
+    """What is here, what is enough, what is on offer. Filled in by hardware.py."""
+
+
+class MethodChoice(Section):
+    """Which method this data is enough for. Filled in by method.py."""
+
+
+class Euros(Section):
+    """What it costs. Filled in by euros.py."""
+
+
+class BreakEven(Section):
+    """When it pays. Filled in by break_even.py."""
+
+
+class Licence(Section):
+    """Whether it is allowed. Filled in by licence.py."""
+
+
+class Privacy(Section):
+    """Whether it agrees with the privacy posture and the law. Filled in by privacy.py."""
+
+
+class Plan(Record):
+    """Everything that is known before anything is spent. Written as `.tuneworthy/plan.json`."""
+
+    schema_version: Literal[1] = 1
+    use_case: str
+    made: dt.date
+    scenario: Scenario
+    architecture: Architecture | None = None
+    method: MethodChoice | None = None
+    memory: Memory | None = None
+    hours: Hours | None = None
+    hardware: HardwareChoice | None = None
+    euros: Euros | None = None
+    break_even: BreakEven | None = None
+    licence: Licence | None = None
+    privacy: Privacy | None = None
+    not_known: tuple[str, ...] = ()
+    """what could not be worked out, and why"""
+
+    @property
+    def sections(self) -> list[Section]:
+        """The sections that are there."""
+        held: list[Any] = [getattr(self, name) for name in type(self).model_fields]
+        return [section for section in held if isinstance(section, Section)]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why it must not go ahead; empty when nothing stands against it."""
+        return [refusal for section in self.sections for refusal in section.refusals]
