@@ -175,7 +175,7 @@ class Ladder:
             ),
             n=len(scored),
             unscored=len(arm.unscored),
-            too_long=sum(r.answer.detail.startswith("not asked") for r in arm.results if r.answer.error is None),
+            too_long=sum(r.answer.too_long for r in arm.results),
             tokens_in=cost.get("tokens_in"),
             tokens_out=cost.get("tokens_out"),
             seconds=sum(answer.seconds for answer in answered) / len(answered) if answered else None,

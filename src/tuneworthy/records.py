@@ -153,6 +153,8 @@ class Completion(Record):
     finish: Literal["stop", "length", "error"] = "stop"
     error: UnscoredReason | None = None
     detail: str = ""
+    too_long: bool = False
+    """the input did not fit the context: not asked, and judged as an empty answer"""
 
 
 # --- candidates ----------------------------------------------------------------------------------
@@ -277,6 +279,8 @@ class Answer(Record):
     finish: Literal["stop", "length", "error"] = "stop"
     error: UnscoredReason | None = None
     detail: str = ""
+    too_long: bool = False
+    """the input did not fit the context: not asked, and judged as an empty answer"""
     passages: tuple[str, ...] = ()
     """ids of the passages that were put before the model"""
 

@@ -330,6 +330,7 @@ def test_a_prompt_that_does_not_fit_is_not_asked_and_says_so(local):
     assert sorted(done) == [0, 1]
     assert fits == local.complete([ask("Hi")])[0].model_copy(update={"seconds": fits.seconds})
     assert (too_long.text, too_long.finish, too_long.error) == ("", "length", None)
+    assert (fits.too_long, too_long.too_long) == (False, True)
     assert "do not fit the context of 512 tokens" in too_long.detail
     assert too_long.tokens_in > 512
 

@@ -204,6 +204,38 @@ def test_json_schema_refuses_references_that_it_would_have_to_fetch_or_guess(ref
         JsonSchema(Output(kind="json", json_schema=schema))
 
 
+def test_json_schema_takes_other_documents_from_its_settings_and_the_metaschemas_from_the_library():
+    schema = {"properties": {"a": {"$ref": "https://example.org/part.json"}}}
+    scorer = JsonSchema(
+        Output(kind="json", json_schema=schema), documents={"https://example.org/part.json": {"type": "string"}}
+    )
+    assert value(scorer, None, '{"a": "x"}') == 1
+    assert value(scorer, None, '{"a": 1}') == 0
+    meta = Output(kind="json", json_schema={"$ref": "https://json-schema.org/draft/2020-12/schema"})
+    assert value(JsonSchema(meta), None, '{"type": "string"}') == 1
+    assert value(JsonSchema(meta), None, '{"type": 1}') == 0
+
+
+def test_json_schema_reads_an_older_draft_as_that_draft():
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}
+    assert value(JsonSchema(Output(kind="json", json_schema=schema)), None, "[1]") == 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "documents", "says"),
+    [
+        ({"$schema": "https://example.org/mine"}, {}, "a dialect that is not known"),
+        ({"pattern": r"^\p{Letter}+$"}, {}, "none that Python knows"),
+        ({"patternProperties": {"(": {}}}, {}, "none that Python knows"),
+        ({}, {"https://example.org/x": {"type": 7}}, "is no schema"),
+        ({}, ["x"], "a table of schemas"),
+    ],
+)
+def test_json_schema_refuses_what_it_would_misread(schema, documents, says):
+    with pytest.raises(UseCaseError, match=says):
+        JsonSchema(Output(kind="json", json_schema=schema), documents=documents)
+
+
 def test_json_schema_names_a_circle():
     schema = {"properties": {"a": {"$ref": "#/properties/a"}}}
     with pytest.raises(UseCaseError, match="circle"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,40 +16,50 @@ from tuneworthy.usecase import Output
 
 @dataclass(frozen=True)
 class JsonSchema:
-    """1 when the whole answer is JSON that keeps the schema (draft 2020-12; `format` is not checked). Lenient: the
-    first object in the answer. Needs no expected output.
+    """1 when the whole answer is JSON that keeps the schema: draft 2020-12, or the older draft that `$schema` names;
+    `format` is not checked. Lenient: the first object in the answer. Needs no expected output.
 
     Raises:
-        UseCaseError: the schema points to another document, to a place that does not exist, or in a circle (the last
-            is found when scoring).
+        UseCaseError: a `$ref` leads to a document that is not among `documents` (nothing is fetched), to a place that
+            does not exist, or in a circle (found when scoring); a dialect of somebody's own; a pattern that Python does
+            not know.
     """
 
     output: Output
+    documents: dict[str, Any] = field(default_factory=dict)
+    """URI → JSON Schema: other documents that the schema points to"""
     name: ClassVar[str] = "json_schema"
     version: ClassVar[int] = 1
     binary: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        from referencing import Registry
-        from referencing.exceptions import Unresolvable
-        from referencing.jsonschema import DRAFT202012
+        _require_documents(self.documents)
+        for pattern in _patterns([self._schema, *self.documents.values()]):
+            _require_python(pattern)
+        seen: set[int] = set()
+        _follow(self._registry.resolver_with_root(_resource(self._schema)), _resource(self._schema), seen)
 
-        schema = self.output.json_schema or {}
-        places = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-        for reference in _references(schema):
-            if not reference.startswith("#"):
-                raise _unusable(f"$ref = {reference!r} points to another document, and nothing is fetched")
-            try:
-                places.lookup(reference)
-            except Unresolvable:
-                raise _unusable(f"$ref = {reference!r} leads nowhere") from None
+    @property
+    def _schema(self) -> Any:
+        return self.output.json_schema or {}
+
+    @cached_property
+    def _registry(self) -> Any:
+        """The documents, and the metaschemas that come with the library; no way to the network."""
+        from jsonschema_specifications import REGISTRY
+        from referencing import Registry
+
+        known: Any = REGISTRY
+        here = [(uri, _resource(document)) for uri, document in self.documents.items()]
+        return known.combine(Registry().with_resources(here)).crawl()
 
     @cached_property
     def _validator(self) -> Any:
         from jsonschema import Draft202012Validator
-        from referencing import Registry
+        from jsonschema.validators import validator_for
 
-        return Draft202012Validator(self.output.json_schema or {}, registry=Registry())
+        draft: Any = validator_for(self._schema, default=Draft202012Validator)
+        return draft(self._schema, registry=self._registry)
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
         try:
@@ -67,15 +78,69 @@ class JsonSchema:
         return Score(value=0.0, explanation=text)
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _resource(schema: Any) -> Any:
+    from referencing.jsonschema import DRAFT202012, UnknownDialect, specification_with
+
+    dialect = schema.get("$schema") if isinstance(schema, dict) else None
+    if dialect is None:
+        return DRAFT202012.create_resource(schema)
+    try:
+        return specification_with(str(dialect)).create_resource(schema)
+    except UnknownDialect:
+        raise _unusable(f"$schema = {dialect!r} names a dialect that is not known") from None
+
+
+def _follow(resolver: Any, resource: Any, seen: set[int]) -> None:
+    """Every reference that a validator could meet must lead somewhere; those of documents where one leads there."""
+    from referencing.exceptions import Unresolvable
+
+    if id(resource.contents) in seen or not isinstance(resource.contents, dict):
+        return
+    seen.add(id(resource.contents))
+    for key in ("$ref", "$dynamicRef"):
+        reference = resource.contents.get(key)
+        if isinstance(reference, str):
+            try:
+                found = resolver.lookup(reference)
+            except Unresolvable:
+                raise _unusable(f"{key} = {reference!r} leads nowhere, and nothing is fetched") from None
+            _follow(found.resolver, _resource(found.contents), seen)
+    for inner in resource.subresources():
+        _follow(resolver.in_subresource(inner), inner, seen)
+
+
+def _patterns(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
         for key, value in schema.items():
-            if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+            if key == "pattern" and isinstance(value, str):
                 yield value
-            yield from _references(value)
+            if key == "patternProperties" and isinstance(value, dict):
+                yield from value
+            yield from _patterns(value)
     elif isinstance(schema, list):
         for item in schema:
-            yield from _references(item)
+            yield from _patterns(item)
+
+
+def _require_documents(documents: Any) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
+    if not isinstance(documents, dict) or not all(isinstance(schema, dict) for schema in documents.values()):
+        raise _unusable('`documents` is a table of schemas by URI: documents = { "https://…" = { type = "string" } }')
+    for uri, document in documents.items():
+        try:
+            validator_for(document, default=Draft202012Validator).check_schema(document)
+        except SchemaError as error:
+            raise _unusable(f"the document {uri} is no schema: {error.message}") from None
+
+
+def _require_python(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise _unusable(f"the pattern {pattern!r} is none that Python knows: {error}") from None
 
 
 def _unusable(reason: str) -> UseCaseError:

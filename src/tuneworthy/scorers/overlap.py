@@ -28,21 +28,34 @@ class CorpusScore(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Bleu:
-    """Sentence BLEU against the accepted texts (effective order, 13a tokens), as a share of 1. For texts of a sentence
-    or more; a mean over cases is not the BLEU of a corpus: `corpus_score` is. Unscored without an expected output."""
-
+class _Sacrebleu:
     output: Output
-    name: ClassVar[str] = "bleu"
     version: ClassVar[int] = 1
     binary: ClassVar[bool] = False
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        return _sacrebleu_score(self._metric, case, self.output, output, lenient)
+        wanted = accepted(case, self.output)
+        if not wanted:
+            return MISSING
+        found = [self._metric.sentence_score(text, wanted).score for text in readings(output, lenient)]
+        return Score(value=_share(max(found) / 100))
 
     @property
     def signature(self) -> str:
-        return f"nrefs:var|{_signature(self._metric)}"
+        self._metric.sentence_score("a", ["a"])  # the number of references is known only after a score
+        return "nrefs:var|" + str(self._metric.get_signature()).split("|", 1)[1]
+
+    @cached_property
+    def _metric(self) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Bleu(_Sacrebleu):
+    """Sentence BLEU against the accepted texts (effective order, 13a tokens), as a share of 1. For texts of a sentence
+    or more; a mean over cases is not the BLEU of a corpus: `corpus_score` is. Unscored without an expected output."""
+
+    name: ClassVar[str] = "bleu"
 
     @cached_property
     def _metric(self) -> Any:
@@ -52,21 +65,11 @@ class Bleu:
 
 
 @dataclass(frozen=True)
-class Chrf:
+class Chrf(_Sacrebleu):
     """chrF (character 1–6-grams, recall counts twice) with the best accepted text: for languages with many word forms,
     and for short texts. Unscored without an expected output."""
 
-    output: Output
     name: ClassVar[str] = "chrf"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = False
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        return _sacrebleu_score(self._metric, case, self.output, output, lenient)
-
-    @property
-    def signature(self) -> str:
-        return f"nrefs:var|{_signature(self._metric)}"
 
     @cached_property
     def _metric(self) -> Any:
@@ -131,20 +134,6 @@ def corpus_score(metric: str, answers: Sequence[str], references: Sequence[Seque
     return CorpusScore(value, str(judge.get_signature()))
 
 
-def _sacrebleu_score(metric: Any, case: Case, shape: Output, output: str, lenient: bool) -> Score:
-    wanted = accepted(case, shape)
-    if not wanted:
-        return MISSING
-    return Score(
-        value=_share(max(metric.sentence_score(text, wanted).score for text in readings(output, lenient)) / 100)
-    )
-
-
 def _share(value: float) -> float:
     """In [0, 1]: an exact match comes as 1.0000000000000004."""
     return min(1.0, max(0.0, round(float(value), 9)))
-
-
-def _signature(metric: Any) -> str:
-    metric.sentence_score("a", ["a"])  # the number of references is known only after a score
-    return str(metric.get_signature()).split("|", 1)[1]

@@ -199,6 +199,7 @@ def _too_long(tokens: int, request: Request, context: int) -> Completion:
     return Completion(
         tokens_in=tokens,
         finish="length",
+        too_long=True,
         detail=f"not asked: a prompt of {tokens} tokens and an answer of up to {request.decoding.max_tokens} do not "
         f"fit the context of {context} tokens",
     )
