@@ -5,11 +5,12 @@
     ├── DataError                   rows that cannot be read: file, line, field, why
     ├── GateRefused                 a rule of the method says no (exit 3)
     │   ├── SuiteNotLocked          no lock, or too few cases to lock
+    │   │   └── JudgeNotCalibrated  the judge was not held against people, or fell short
     │   └── SuiteChanged            something differs from what was locked
     ├── NotComparable               two arms differ in more than what was declared
     ├── ModelError                  a model cannot be loaded or asked
     │   ├── UnsafeModel             pickle weights or remote code
-    │   └── PrivacyRefused          the privacy posture forbids this host
+    │   └── PrivacyRefused          the privacy posture forbids this host (exit 3)
     ├── TrainingError               training cannot start or went wrong (loss not finite, nothing to learn from)
     ├── ProjectBusy                 another process works on this folder
     ├── StorageError                the disk is full, the folder is read-only
@@ -92,6 +93,10 @@ class SuiteNotLocked(GateRefused):
     """There is no lock, or the suite cannot be locked."""
 
 
+class JudgeNotCalibrated(SuiteNotLocked):
+    """The judge was not held against people, or fell short of what its use asks for."""
+
+
 class SuiteChanged(GateRefused):
     """Something differs from what was locked."""
 
@@ -110,6 +115,8 @@ class UnsafeModel(ModelError):
 
 class PrivacyRefused(ModelError):
     """The privacy posture of the use case forbids sending data to this host."""
+
+    exit_code = 3
 
 
 class TrainingError(TuneworthyError):

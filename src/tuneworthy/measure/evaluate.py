@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuneworthy.answering import Answerer
-from tuneworthy.measure.answers import AnswerStore
+from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Arm, Case, CaseResult, Score
 from tuneworthy.seams import Scorer
 
