@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.answers import AnswerStore
 from tuneworthy.measure.statistics import mcnemar_midp, wilson
+from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Decoding, Interval, Message, Record, Request
 from tuneworthy.seams import Model
 

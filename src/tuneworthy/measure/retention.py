@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.answers import AnswerStore
 from tuneworthy.measure.statistics import non_inferiority, tango
+from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Decoding, Interval, Message, Record, Request
 from tuneworthy.seams import Model
 
