@@ -85,7 +85,9 @@ def check(folder: Folder = Path(), json: Json = False) -> None:
 
 @data_app.command("import")
 def data_import(
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV, Excel (.xlsx) or Parquet.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSONL, CSV, Excel (.xlsx), Parquet, or a folder with a file for each row.")
+    ],
     folder: Folder = Path(),
     columns: Annotated[
         list[str] | None,
@@ -94,14 +96,28 @@ def data_import(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Write bad rows to data/rejects.jsonl and go on.")
     ] = False,
+    licence: Annotated[
+        str, typer.Option(help="Of the rows that do not name their own, e.g. CC-BY-4.0.", show_default=False)
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the columns were guessed right.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would be read.")] = False,
     json: Json = False,
 ) -> None:
-    """Read examples in the format you have and write data/examples.jsonl."""
+    """Read examples in the format you have and write data/examples.jsonl. At a terminal, asks before it guesses."""
     from tuneworthy import flow
     from tuneworthy.printing import data
 
     mapping = dict(_pair(column) for column in columns or [])
-    data.imported(flow.import_data(file, folder, mapping=mapping, skip_bad=skip_bad), folder, as_json=json)
+    ask = sys.stdin.isatty() and not (mapping or yes or json)
+    reading = flow.import_data(
+        file,
+        folder,
+        mapping=mapping,
+        skip_bad=skip_bad,
+        licence=licence,
+        agreed=lambda reading: not dry and (not ask or data.agreed(reading)),
+    )
+    data.imported(reading, folder, as_json=json)
 
 
 @data_app.command("check")

@@ -7,7 +7,7 @@ Everything below is called by the command line and by nothing else; it prints no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,11 +99,21 @@ def check(folder: Path) -> tuple[GateResult, ...]:
     return readiness.check(prepare(open_project(folder), strict=False))
 
 
-def import_data(file: Path, folder: Path, *, mapping: Mapping[str, str] | None, skip_bad: bool) -> Reading:
-    """Read examples in the format they have and write data/examples.jsonl."""
+def import_data(
+    file: Path,
+    folder: Path,
+    *,
+    mapping: Mapping[str, str] | None,
+    skip_bad: bool,
+    licence: str = "",
+    agreed: Callable[[Reading], bool] = lambda reading: True,
+) -> Reading:
+    """Read examples in the format they have and, if that is agreed to, write data/examples.jsonl."""
     project = open_project(folder)
     with project.busy("data import"):
-        return read.import_file(file, project, mapping=mapping or None, skip_bad=skip_bad)
+        return read.import_file(
+            file, project, mapping=mapping or None, skip_bad=skip_bad, licence=licence, agreed=agreed
+        )
 
 
 def build_suite(folder: Path, *, cases: int, source: Path | None) -> SuiteStatus:

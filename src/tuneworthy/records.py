@@ -62,6 +62,10 @@ class Provenance(Record):
     """1-based line of a text file, row number of a table; 0 = not known"""
     format: str = ""
     licence: str = ""
+    date: str = ""
+    """when the row came about, ISO 8601 where the source says it so"""
+    model: str = ""
+    """the model whose answer the output is, where no person has judged it"""
 
 
 class Example(Record):
@@ -72,11 +76,13 @@ class Example(Record):
     """a label or text (str), or a JSON object, as the output of the use case says"""
     evidence: str = ""
     """the passage that holds the facts, where the row has one: the diagnosis shows it to the model"""
+    cluster: str = ""
+    """rows that share a conversation, document or customer are one cluster, which stays whole; empty = its own"""
     provenance: Provenance = Provenance(source="")
 
     @cached_property
     def name(self) -> str:
-        """16 hexadecimal digits of the hash of input and expected output; evidence and provenance do not count."""
+        """16 hexadecimal digits of the hash of input and expected output; nothing else counts."""
         return digest({"input": self.input, "expected": self.expected})[:16]
 
 
@@ -101,6 +107,37 @@ class Dataset(Record):
     rows: int
     exact_duplicates: int
     sources: tuple[str, ...]
+
+
+class Feedback(Record):
+    """What a person said about one answer."""
+
+    rating: Literal["good", "bad", ""] = ""
+    correction: str = ""
+    """the answer that was wanted"""
+    who: str = ""
+    note: str = ""
+
+
+class Trace(Record):
+    """One answer as the gateway gave it: one line of an exported .jsonl, which `data import` reads.
+
+    `request` and `response` are the bodies of OpenAI's chat completions, the request as the client sent it, before
+    instruction, examples and passages were put around it.
+    """
+
+    id: str
+    when: str
+    """ISO 8601, UTC"""
+    request: dict[str, JsonValue]
+    """`model`, `messages`: role, content; …"""
+    response: dict[str, JsonValue]
+    """`choices`: message, finish_reason; `model`; `usage`; or `error`"""
+    release: str = ""
+    """what answered"""
+    conversation: str = ""
+    """traces of one conversation share it; empty = told by its first exchange"""
+    feedback: Feedback | None = None
 
 
 # --- asking a model ------------------------------------------------------------------------------

@@ -1,9 +1,19 @@
-"""Chat rows: OpenAI messages (role, content) and ShareGPT (from, value)."""
+"""Chat rows: OpenAI messages (role, content) and ShareGPT (from, value), of one exchange or several.
+
+Every answer that may be learned is an example of its own. What was said before it is its input: the user's text where
+there is one exchange, and the whole conversation as one text (`transcript`) where there are several. The examples of
+one conversation share a cluster, so that the split and the suite never tear it apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from tuneworthy.content import digest
+from tuneworthy.data.rows import RawRow
 
 ROLES = {
     "system": "system",
@@ -24,8 +34,28 @@ def system_texts(turns: Any) -> list[str]:
     ]
 
 
-def one_exchange(turns: Any, column: str) -> tuple[Any, Any]:
-    """The user's and the assistant's text of a conversation that has one of each.
+def by_answer(row: RawRow, column: str) -> list[RawRow]:
+    """One row per answer that may be learned, each ending with it; a row that has none, or is no chat, as it is."""
+    turns = row.values.get(column)
+    if row.problem or not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        return [row]
+    ends = [n for n, turn in enumerate(turns, start=1) if _is_answer(turn) and not _left_out(turn)]
+    if not ends or (len(ends) == 1 and ends[0] == len(turns)):
+        return [row]
+    shared = {} if row.values.get("cluster") or len(ends) == 1 else {"cluster": conversation(turns)}
+    values = [{**row.values, **shared, column: turns[:end]} for end in ends]
+    return [replace(row, values=v, text=json.dumps(v, ensure_ascii=False, default=str)) for v in values]
+
+
+def conversation(turns: Sequence[Mapping[str, Any]]) -> str:
+    """A name for a conversation: the hash of its first exchange, so that it stays as the conversation grows."""
+    said = [(ROLES.get(str(_role(turn))), str(turn.get("content", turn.get("value")))) for turn in turns]
+    first = [next((text for role, text in said if role == wanted), "") for wanted in ("user", "assistant")]
+    return f"chat-{digest(first)[:12]}"
+
+
+def last_exchange(turns: Any, column: str) -> tuple[Any, Any]:
+    """What stands before the last answer, and the answer.
 
     Raises:
         ValueError: `<column>: why`.
@@ -39,18 +69,41 @@ def one_exchange(turns: Any, column: str) -> tuple[Any, Any]:
             raise ValueError(f"{column}[{number}]: unknown role {str(_role(turn))[:40]!r}; known: {', '.join(ROLES)}")
         roles.append(role)
     said = [turn for turn, role in zip(turns, roles, strict=True) if role != "system"]
-    if [role for role in roles if role != "system"] != ["user", "assistant"]:
+    spoken = [role for role in roles if role != "system"]
+    if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
         raise ValueError(
-            f"{column}: has the turns {', '.join(roles)[:80]}; a row is one input and one output, so write one row per "
-            "answer, with what was said before in the user turn"
+            f"{column}: has the turns {', '.join(roles)[:80]}; user and assistant take turns, the user first, and the "
+            "last word is the assistant's"
         )
-    if said[1].get("weight") == 0 or said[1].get("train") is False:
+    if _left_out(said[-1]):
         raise ValueError(f"{column}: the answer is marked as not to be learned (weight 0)")
-    return _said(said[0]), _said(said[1])
+    texts = [_said(turn) for turn in said]
+    before = list(zip(spoken, texts, strict=True))[:-1]
+    return texts[0] if len(before) == 1 else transcript(before), texts[-1]
+
+
+def transcript(turns: Sequence[tuple[str, Any]]) -> str:
+    """A conversation as one text: `User: …` and `Assistant: …`, a turn each, an empty line between two.
+
+    Raises:
+        ValueError: a turn is not text.
+    """
+    for role, text in turns:
+        if not isinstance(text, str):
+            raise ValueError(f"a turn of the {role} is not text")
+    return "\n\n".join(f"{role.capitalize()}: {text.strip()}" for role, text in turns)
 
 
 def _role(turn: Mapping[str, Any]) -> Any:
     return turn.get("role", turn.get("from"))
+
+
+def _is_answer(turn: Mapping[str, Any]) -> bool:
+    return ROLES.get(str(_role(turn))) == "assistant"
+
+
+def _left_out(turn: Mapping[str, Any]) -> bool:
+    return turn.get("weight") == 0 or turn.get("train") is False
 
 
 def _said(turn: Mapping[str, Any]) -> Any:

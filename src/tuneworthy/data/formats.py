@@ -2,8 +2,9 @@
 
 native               input, expected
 prompt/completion    prompt, completion
-OpenAI messages      messages: role, content
-ShareGPT             conversations: from, value
+OpenAI messages      messages: role, content; of several exchanges every answer is a row
+ShareGPT             conversations: from, value; the same
+gateway trace        request: messages, response: choices, feedback (records.Trace)
 Alpaca               instruction, (input,) output
 Kiln                 input, output
 plain columns        one column per input field, and one for the expected output
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from tuneworthy.data.conversations import one_exchange, system_texts
+from tuneworthy.data import traces
+from tuneworthy.data.conversations import by_answer, last_exchange, system_texts
 from tuneworthy.data.json_rows import parse_json
 from tuneworthy.data.rows import RawRow
 from tuneworthy.errors import DataError
@@ -28,6 +30,10 @@ ANSWERS = ("expected", "output", "label", "category", "target", "answer", "compl
 
 META = ("id", "tags", "evidence", "cluster", "provenance")
 """Columns that belong to a case or to the record of where a row came from."""
+
+LICENCES = ("licence", "license")
+DATES = ("date", "when", "created", "created_at", "timestamp")
+"""Names of columns that say under which licence a row stands, and from when it is, where they are nothing else."""
 
 Turn = Callable[[Mapping[str, Any]], tuple[dict[str, Any], Any]]
 
@@ -43,6 +49,12 @@ class Format:
     """row → (raw input fields, raw expected output); raises ValueError with the reason when it cannot"""
     unused: tuple[str, ...] = ()
     """columns, or constant parts of a row, that are left out"""
+    parts: Callable[[RawRow], list[RawRow]] = lambda row: [row]
+    """the rows that one row of the file holds: a chat log has one per answer"""
+    licence: str = ""
+    """the column with the licence of a row"""
+    date: str = ""
+    """the column with the date of a row"""
 
 
 @dataclass(frozen=True)
@@ -85,12 +97,26 @@ def detect(
     usual = frozenset(key for key, count in counts.items() if 2 * count >= len(readable))
     seen = _Seen(readable, usual, usecase, where, cases)
     if mapping:
-        return _mapped(dict(mapping), frozenset(counts), seen)
+        return _with_origin(_mapped(dict(mapping), frozenset(counts), seen), seen)
     fitting = [make for needed, make in _known(seen) if needed <= usual]
     found = [make(seen) for make in fitting]
     if len(found) > 1:
         raise seen.refuse(f"this could be {' or '.join(one.name for one in found)}; {seen.columns}")
-    return found[0] if found else _columns(seen)
+    return _with_origin(found[0] if found else _columns(seen), seen)
+
+
+def _with_origin(found: Format, seen: _Seen) -> Format:
+    """The format, told which columns say where a row comes from."""
+    free = set(seen.usual) - set(found.mapping.values()) - set(seen.usecase.input)
+    licence, date = (next((name for name in names if name in free), "") for names in (LICENCES, DATES))
+    told = {"provenance.licence": licence, "provenance.date": date}
+    return replace(
+        found,
+        mapping={**found.mapping, **{target: column for target, column in told.items() if column}},
+        unused=tuple(name for name in found.unused if name not in (licence, date)),
+        licence=licence,
+        date=found.date or date,
+    )
 
 
 def _known(seen: _Seen) -> list[tuple[set[str], Callable[[_Seen], Format]]]:
@@ -103,6 +129,7 @@ def _known(seen: _Seen) -> list[tuple[set[str], Callable[[_Seen], Format]]]:
     known: list[tuple[set[str], Callable[[_Seen], Format]]] = [
         ({"messages"}, lambda seen: _conversation(seen, "OpenAI messages", "messages")),
         ({"conversations"}, lambda seen: _conversation(seen, "ShareGPT", "conversations")),
+        ({"request", "response"}, _trace),
     ]
     if "prompt" not in declared:
         known.append(({"prompt", "completion"}, _prompt_completion))
@@ -118,7 +145,7 @@ def _known(seen: _Seen) -> list[tuple[set[str], Callable[[_Seen], Format]]]:
 
 def _native(seen: _Seen) -> Format:
     def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        return _fill(seen.usecase, row.get("input")), row.get("expected")
+        return fill(seen.usecase, row.get("input")), row.get("expected")
 
     return Format("native", {"input": "input", "expected": "expected"}, turn, _unused(seen, "input", "expected"))
 
@@ -133,9 +160,9 @@ def _kiln(seen: _Seen) -> Format:
 
 def _pair(seen: _Seen, name: str, asked: str, answered: str) -> Format:
     def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        return _fill(seen.usecase, row.get(asked)), row.get(answered)
+        return fill(seen.usecase, row.get(asked)), row.get(answered)
 
-    mapping = {_target(seen.usecase): asked, "expected": answered}
+    mapping = {asked_field(seen.usecase): asked, "expected": answered}
     return Format(name, mapping, turn, _unused(seen, asked, answered))
 
 
@@ -151,31 +178,49 @@ def _alpaca(seen: _Seen) -> Format:
         wrong = next((part for part in parts if part is not None and not isinstance(part, str)), None)
         if wrong is not None:
             raise ValueError(f"instruction, input: {str(wrong)[:40]!r} is not text")
-        return _fill(seen.usecase, "\n\n".join(part for part in parts if part and part.strip())), row.get("output")
+        return fill(seen.usecase, "\n\n".join(part for part in parts if part and part.strip())), row.get("output")
 
     source = "input" if constant else "instruction + input" if with_input else "instruction"
     unused = _unused(seen, "instruction", "input", "output")
     unused += ("instruction (the same in every row: usecase.toml holds the instruction)",) if constant else ()
-    return Format("Alpaca", {_target(seen.usecase): source, "expected": "output"}, turn, unused)
+    return Format("Alpaca", {asked_field(seen.usecase): source, "expected": "output"}, turn, unused)
 
 
 def _conversation(seen: _Seen, name: str, column: str) -> Format:
-    """One question and one answer. A system message that all rows share is the use case's instruction."""
+    """What was said, and the answer. A system message that all rows share is the use case's instruction."""
     systems = {text for row in seen.rows for text in system_texts(row.get(column))}
     if len(systems) > 1:
         raise seen.refuse(
             f"the rows have {len(systems)} different system messages, but a use case has one instruction",
             "put what differs into the user message, and the instruction into usecase.toml",
         )
-
-    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        asked, answered = one_exchange(row.get(column), column)
-        return _fill(seen.usecase, asked), answered
-
-    mapping = {_target(seen.usecase): f"{column}[user]", "expected": f"{column}[assistant]"}
     unused = _unused(seen, column)
     unused += (f"{column}[system] (the same in every row: usecase.toml holds the instruction)",) if systems else ()
-    return Format(name, mapping, turn, unused)
+    return _chat(seen, name, column, unused)
+
+
+def _trace(seen: _Seen) -> Format:
+    """Answers of an OpenAI-compatible gateway: the prompts around them belong to the deployment, not to the rows."""
+    unused = (*_unused(seen, *traces.USED), "request.messages[system]")
+    found = _chat(seen, "gateway trace", "messages", unused)
+    where = {"input": "request.messages", "expected": "feedback.correction, else response.choices[0]"}
+    return replace(
+        found,
+        mapping={target: where[target.split(".")[0].split(" ")[0]] for target in found.mapping},
+        parts=lambda row: [traces.as_chat(row)],
+        date="date",
+    )
+
+
+def _chat(seen: _Seen, name: str, column: str, unused: tuple[str, ...]) -> Format:
+    def turn(row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        asked, answered = last_exchange(row.get(column), column)
+        return fill(seen.usecase, asked), answered
+
+    several = any(len(by_answer(RawRow(0, row), column)) > 1 for row in seen.rows)
+    asked, answered = ("what was said before", "each assistant turn") if several else ("user", "assistant")
+    mapping = {asked_field(seen.usecase): f"{column}[{asked}]", "expected": f"{column}[{answered}]"}
+    return Format(name, mapping, turn, unused, parts=lambda row: by_answer(row, column))
 
 
 # --- plain columns -------------------------------------------------------------------------------
@@ -190,7 +235,7 @@ def _columns(seen: _Seen) -> Format:
     answers = [by_name[name] for name in ANSWERS if name in by_name and by_name[name] not in inputs.values()]
     if len(answers) > 1 and answers[0].casefold() != "expected":
         raise seen.refuse(f"the expected output could be {' or '.join(answers)}; {seen.columns}")
-    rest = sorted(seen.usual - {*answers, *META, *inputs.values()})
+    rest = sorted(seen.usual - {*answers, *META, *LICENCES, *DATES, *inputs.values()})
     if not inputs and len(fields) == 1 and len(rest) == 1:
         inputs = {next(iter(fields)): rest[0]}
     lacking = [f"input.{name}" for name, field in fields.items() if field.required and name not in inputs]
@@ -239,7 +284,7 @@ def _unlike(what: str, name: str, known: Sequence[str]) -> str:
 # --- shared --------------------------------------------------------------------------------------
 
 
-def _fill(usecase: UseCase, value: Any) -> dict[str, Any]:
+def fill(usecase: UseCase, value: Any) -> dict[str, Any]:
     """Raw input fields from one value: an object as it is; a text is the one field, or a JSON object of several."""
     if isinstance(value, dict):
         return dict(value)
@@ -265,7 +310,7 @@ def _single(usecase: UseCase) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _target(usecase: UseCase) -> str:
+def asked_field(usecase: UseCase) -> str:
     name = _single(usecase)
     return "input (a JSON object)" if name is None else f"input.{name}"
 

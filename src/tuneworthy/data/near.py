@@ -97,12 +97,18 @@ def leaks(examples: Sequence[Example], cases: Sequence[Case], *, threshold: floa
 
 
 def clusters(examples: Sequence[Example | Case], *, threshold: float = THRESHOLD) -> tuple[int, ...]:
-    """A number per row, in order: equal numbers are duplicates of each other, directly or through others."""
+    """A number per row, in order: equal numbers are duplicates of each other or share a declared cluster, directly or
+    through others."""
     texts = [normal(input_text(example.input)) for example in examples]
-    distinct = list(dict.fromkeys(texts))
-    left, right, _ = pairs(distinct, threshold=threshold)
-    of_text = dict(zip(distinct, components(left, right, len(distinct)), strict=True))
-    return tuple(of_text[text] for text in texts)
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    left, right, _ = pairs(list(place), threshold=threshold)
+    first: dict[str, int] = {}
+    same = [
+        (first.setdefault(e.cluster, place[t]), place[t]) for e, t in zip(examples, texts, strict=True) if e.cluster
+    ]
+    more = np.asarray(same, np.int64).reshape(-1, 2)
+    numbers = components(np.append(left, more[:, 0]), np.append(right, more[:, 1]), len(place))
+    return tuple(numbers[place[text]] for text in texts)
 
 
 def pairs(texts: Sequence[str], *, threshold: float = THRESHOLD) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,18 @@ class Neighbours:
     pairs: tuple[tuple[int, int, float], ...]
     """(text, later text, similarity) by falling similarity"""
     how: str
+
+    def between(self, clusters: Sequence[str]) -> Neighbours:
+        """Without the pairs whose rows all share one declared cluster.
+
+        Args:
+            clusters: of each row; empty = none.
+        """
+        if not any(clusters):
+            return self
+        of_text = [{clusters[row] for row in rows} for rows in self.rows]
+        kept = [p for p in self.pairs if len(both := of_text[p[0]] | of_text[p[1]]) > 1 or "" in both]
+        return replace(self, pairs=tuple(kept))
 
     def groups(self) -> list[list[int]]:
         """Numbers of texts that are connected, directly or through others; two and more."""

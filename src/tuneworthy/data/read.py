@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from tuneworthy.content import digest, storage_error, write_whole
+from tuneworthy.data import folders
 from tuneworthy.data.files import read_rows
 from tuneworthy.data.formats import Format, detect
 from tuneworthy.data.rows import RawRow
@@ -39,6 +41,8 @@ class Reading:
     """line of `source` where each example begins"""
     replaced: Path | None = None
     """where `import_file` kept the examples that stood there before"""
+    written: bool = False
+    """whether data/examples.jsonl holds them now"""
 
     def require_whole(self) -> None:
         """Raises DataError listing every bad line; does nothing when there is none."""
@@ -52,10 +56,11 @@ class Reading:
 
 
 def read_examples(path: Path, usecase: UseCase, *, mapping: Mapping[str, str] | None = None) -> Reading:
-    """Read examples in whichever format they are, with `evidence` where rows have it; rows that cannot be used are in
-    `problems` and `rejects`.
+    """Read examples in whichever format they are, with `evidence` and `cluster` where rows have them; rows that cannot
+    be used are in `problems` and `rejects`.
 
     Args:
+        path: a file, or a folder with one file for each example.
         mapping: `input.<field>` and `expected` → column; without it the format is detected.
 
     Raises:
@@ -66,7 +71,7 @@ def read_examples(path: Path, usecase: UseCase, *, mapping: Mapping[str, str] | 
     examples, lines, problems, rejects = [], [], [], []
     for row in rows:
         try:
-            examples.append(_example(row, found, usecase, expected, path.name))
+            examples.append(_example(row, found, usecase, expected, row.file or path.name))
             lines.append(row.line)
         except ValueError as error:
             problems.append(_problem(path, row, error))
@@ -114,16 +119,28 @@ def read_cases(path: Path, usecase: UseCase) -> tuple[Case, ...]:
 
 
 def import_file(
-    source: Path, project: Project, *, mapping: Mapping[str, str] | None = None, skip_bad: bool = False
+    source: Path,
+    project: Project,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    licence: str = "",
+    agreed: Callable[[Reading], bool] = lambda reading: True,
 ) -> Reading:
     """Write data/examples.jsonl in the native format; with `skip_bad`, bad rows go to data/rejects.jsonl with the
     reason. Examples that stood there before and differ are kept as data/examples.jsonl.old.
+
+    Args:
+        licence: of the rows that do not name their own.
+        agreed: shown what was read, says whether to write it.
 
     Raises:
         DataError: there are bad rows and `skip_bad` is not given, or no row is left; nothing is written then.
         StorageError: the folder cannot be written.
     """
     reading = read_examples(source, project.usecase, mapping=mapping)
+    if licence:
+        reading = replace(reading, examples=tuple(_under(licence, example) for example in reading.examples))
     if not skip_bad:
         reading.require_whole()
     if not reading.examples:
@@ -136,40 +153,72 @@ def import_file(
             next=f"move {present.name} out of the data folder, then import it, or this file, again",
             where=str(project.folder),
         )
+    if not agreed(reading):
+        return reading
     target = project.native_examples
     rows = _lines(example.model_dump(mode="json") for example in reading.examples)
-    reading = replace(reading, replaced=_keep(target, rows))
+    reading = replace(reading, replaced=_keep(target, rows), written=True)
     _write_rejects(target.with_name("rejects.jsonl"), reading)
     write_whole(target, rows)
     return reading
 
 
+def _under(licence: str, example: Example) -> Example:
+    origin = example.provenance
+    return example.model_copy(update={"provenance": origin.model_copy(update={"licence": origin.licence or licence})})
+
+
 def _open(
     path: Path, usecase: UseCase, mapping: Mapping[str, str] | None, *, cases: bool = False
 ) -> tuple[list[RawRow], Format]:
-    rows = read_rows(path)
+    if path.is_dir() and mapping:
+        raise DataError("a folder has no columns to map", [], next="leave --map out", where=str(path))
+    rows, found = folders.read(path, usecase) if path.is_dir() else (read_rows(path), None)
     if all(row.problem for row in rows):
         problems = [_problem(path, row, row.problem) for row in rows]
         raise DataError("no row can be read", problems, next="repair these lines", where=str(path))
-    return rows, detect(rows, usecase, mapping, str(path), cases=cases)
+    found = found or detect(rows, usecase, mapping, str(path), cases=cases)
+    return [part for row in rows for part in found.parts(row)], found
 
 
 def _problem(path: Path, row: RawRow, reason: object) -> Problem:
-    return Problem(f"{path.name}:{row.line}", "", str(reason))
+    return Problem(f"{row.file or path.name}:{row.line}", "", str(reason))
 
 
 def _example(row: RawRow, found: Format, usecase: UseCase, expected: Expected, source: str) -> Example:
     """Raises ValueError with the reason."""
     raw_input, raw_expected = _turn(row, found)
-    provenance = Provenance(source=source, line=row.line, format=found.name)
     if found.name == "native" and isinstance(row.values.get("provenance"), dict):
         provenance = _origin(row.values["provenance"])
+    else:
+        provenance = _provenance(row, found, source)
     return Example(
         input=read_input(raw_input, usecase),
         expected=expected.read(raw_expected),
         evidence=_evidence(row, usecase),
+        cluster="" if "cluster" in usecase.input else _word(row, "cluster"),
         provenance=provenance,
     )
+
+
+def _provenance(row: RawRow, found: Format, source: str) -> Provenance:
+    return Provenance(
+        source=source,
+        line=row.line,
+        format=found.name,
+        licence=_word(row, found.licence),
+        date=_date(row.values.get(found.date)),
+        model=_word(row, "model") if found.name == "gateway trace" else "",
+    )
+
+
+def _date(value: Any) -> str:
+    """ISO 8601 of a date or of seconds (or milliseconds) since 1970; another text as it is, other things not at all."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1e8 < value < 1e13:
+        return datetime.fromtimestamp(value / (1000 if value > 1e11 else 1), UTC).isoformat(timespec="seconds")
+    if isinstance(value, date):  # a Parquet table holds them
+        return value.isoformat()
+    return str(clean(value, "date")).strip()[:40] if isinstance(value, str) else ""
 
 
 def _evidence(row: RawRow, usecase: UseCase) -> str:
@@ -210,7 +259,7 @@ def _turn(row: RawRow, found: Format) -> tuple[dict[str, Any], Any]:
 
 def _word(row: RawRow, key: str) -> str:
     value = row.values.get(key)
-    if value is None:
+    if value is None or not key:
         return ""
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise ValueError(f"{key}: {str(value)[:40]!r} is not text")

@@ -22,6 +22,8 @@ class RawRow:
     problem: str = ""
     text: str = ""
     """the row as text, for the rejects file; cut when it is longer than LONGEST_ROW"""
+    file: str = ""
+    """the file of the row, where a folder was read"""
 
 
 def too_long(number: int, text: str) -> RawRow:

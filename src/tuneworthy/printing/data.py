@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tuneworthy.data.diff import Difference
 from tuneworthy.data.engine import Checked, Fixed, VersionInfo
+from tuneworthy.data.findings import excerpt
 from tuneworthy.data.read import Reading
 from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
 from tuneworthy.report.wording import NOT_MEASURED, visible
@@ -21,26 +23,47 @@ _SEVERITIES = {"refuse": ("✗", "red"), "review": ("!", "yellow"), "note": ("·
 def imported(reading: Reading, folder: Path, *, as_json: bool) -> None:
     """What an import did."""
     console = people(as_json)
-    console.print(f"Read {reading.source.name} as {reading.format}: {len(reading.examples):,} examples.")
-    for field, column in reading.mapping.items():
-        console.print(f"  {field} ← {visible(column)}", markup=False)
-    if reading.unused:
-        console.print(f"  not used: {visible(', '.join(reading.unused))}", markup=False)
+    _mapped(console, reading)
     if reading.rejects:
-        console.print(f"{len(reading.rejects):,} rows could not be used: data/rejects.jsonl says why.")
+        told = ": data/rejects.jsonl says why" if reading.written else ""
+        console.print(f"{len(reading.rejects):,} rows could not be used{told}.")
     if reading.replaced:
         console.print(f"What stood there before is kept as {reading.replaced.name}.")
-    next_step(console, "suite build", folder, "draw the cases that decide")
+    if reading.written:
+        next_step(console, "suite build", folder, "draw the cases that decide")
+    else:
+        targets = " ".join(f"--map {field}=COLUMN" for field in reading.mapping if not field.startswith("provenance"))
+        console.print("Nothing was written.")
+        next_step(console, f"data import {reading.source}", folder, "the same again; or say what goes where", targets)
     if as_json:
         machine(
             {
                 "format": reading.format,
                 "mapping": reading.mapping,
                 "examples": len(reading.examples),
+                "written": reading.written,
                 "rejects": [{"where": p.where, "reason": p.reason} for p in reading.problems],
                 "unused": list(reading.unused),
             }
         )
+
+
+def agreed(reading: Reading) -> bool:
+    """Show what was guessed, with the first row, and ask."""
+    console = people(as_json=False)
+    _mapped(console, reading)
+    return console.input("Write data/examples.jsonl like this? \\[y/N] ").strip().casefold() in ("y", "yes")
+
+
+def _mapped(console: Console, reading: Reading) -> None:
+    console.print(f"Read {reading.source.name} as {reading.format}: {len(reading.examples):,} examples.", markup=False)
+    first = reading.examples[0]
+    values = {"expected": first.expected, **{f"input.{name}": value for name, value in first.input.items()}}
+    for field, column in reading.mapping.items():
+        shown = f"   first: {excerpt(visible(str(values[field])))}" if field in values else ""
+        console.print(f"  {field} ← {visible(column)}{shown}", markup=False, soft_wrap=True)
+    if reading.unused:
+        console.print(f"  not used: {visible(', '.join(reading.unused))}", markup=False)
 
 
 def findings(found: Checked, folder: Path, *, as_json: bool, shown: int = 3) -> int:

@@ -15,10 +15,12 @@ CUT_AT_ONE_LENGTH = 5
 _LEFTOVERS = re.compile(
     r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
     r"|\[(?:PAD|CLS|SEP|UNK|MASK)\]|\{\{[^{}\n]{1,60}\}\}|\{%.{1,60}?%\}"
-    r"|^\s*#{2,} ?(?:Instruction|Response|Input|Output|Assistant|Human)\b|^(?:Human|Assistant|User|System) ?: "
+    r"|^\s*#{2,} ?(?:Instruction|Response|Input|Output|Assistant|Human)\b"
     r"|\blorem ipsum\b|\[(?:insert|your|company|customer)[ _][^\]\n]{1,40}\]",
     re.IGNORECASE | re.MULTILINE,
 )
+_ROLES = re.compile(r"^(?:Human|Assistant|User|System) ?: ", re.IGNORECASE | re.MULTILINE)
+"""Leftovers of a template in an output; an input may be a conversation."""
 _REFUSAL = re.compile(
     r"\bas an ai\b|\bi(?:'m| am) (?:just )?an ai\b|\bals (?:ein )?(?:ki|sprachmodell)\b"
     r"|\bi (?:cannot|can't|am unable to) (?:assist|help) with (?:that|this)\b",
@@ -117,7 +119,7 @@ def _matching(batch: Batch) -> Iterator[Finding]:
 
 def _leftover(asked: str, wanted: str) -> str:
     for where, text in (("output", wanted), ("input", asked)):
-        found = _LEFTOVERS.search(text)
+        found = _LEFTOVERS.search(text) or (where == "output" and _ROLES.search(text))
         if found:
             return f"{where}: {excerpt(found.group())}"
     return ""

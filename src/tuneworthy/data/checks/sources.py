@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, many
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, many, some, that
 
 DOMINANT = 0.5
 """Share of one value from which the rows speak for it rather than for all."""
@@ -41,11 +41,31 @@ def check(batch: Batch) -> Found:
         origin = example.provenance
         if origin.licence:
             values["licence"][number] = origin.licence
+        if origin.date:
+            values["date of the source"][number] = _coarse(origin.date)
     for what, of_row in values.items():
         yield from _dominant(batch, what, of_row)
-    if not any(what.startswith(("field", "signature")) for what in values):
+    yield from _unjudged(batch)
+    if not any(what.startswith(("field", "signature", "date")) for what in values):
         reason = "no field, signature or date tells author, month or customer"
         yield NotMeasured(check="sources", what="bias of source", reason=reason)
+
+
+def _unjudged(batch: Batch) -> Iterator[Finding]:
+    """Outputs that a model wrote and no person judged, as traces bring them."""
+    written = {number: e.provenance.model for number, e in enumerate(batch.examples) if e.provenance.model}
+    if written:
+        models = sorted(set(written.values()))
+        yield Finding(
+            check="sources",
+            kind="unjudged",
+            severity="review",
+            what=f"{that(len(written), 'have')} an output that a model wrote ({some(models)}) and nobody judged",
+            why="its mistakes are learnt like what is right, and its licence may forbid to learn from it",
+            rows=tuple(batch.ref(number, model) for number, model in written.items()),
+            share=batch.share(len(written)),
+            next="judge them: tuneworthy data check --review; and read what the model's licence says",
+        )
 
 
 def _coarse(value: str) -> str:
