@@ -137,6 +137,19 @@ class IntendedUse(Record):
     """where it is used"""
     personal_data: bool = False
     """whether inputs or answers name people"""
+    reach: Literal["inside", "customers", "weights"] = "customers"
+    """who gets it: your own staff, customers through a product or service, or anybody who gets the weights"""
+    established: str = ""
+    """where your company has its seat, which some licences ask for; empty = as region"""
+    group_revenue_eur_per_month: FiniteFloat | None = Field(default=None, ge=0.0)
+    """of your company and all it belongs to; a few licences have a limit; empty = not said"""
+    teachers: tuple[str, ...] = ()
+    """models or services that wrote some of the examples: a hub name, or openai, anthropic, …"""
+
+    @property
+    def seat(self) -> str:
+        """Where the company is established."""
+        return self.established or self.region
 
 
 class Bar(Record):

@@ -215,8 +215,62 @@ class BreakEven(Section):
     """When it pays. Filled in by break_even.py."""
 
 
+LicenceAnswer = Literal["allowed", "allowed with duties", "not allowed", "unknown"]
+"""`unknown`: ask a lawyer; the section says what."""
+
+DutyKind = Literal[
+    "acceptable_use",
+    "licence_file",
+    "notice",
+    "display",
+    "name_prefix",
+    "mark_changes",
+    "pass_on_limits",
+    "attribution",
+]
+"""What a release has to do by itself: keep a policy, pass a licence file on, write a Notice file, show a line, begin
+its name so, say what was changed, bind its receivers, name the sources of data."""
+
+
+class Duty(Record):
+    """One thing that a licence asks for. A release turns it into a file, a name or a line."""
+
+    kind: DutyKind
+    text: str
+    """what to do, one sentence"""
+    value: str = ""
+    """the line to show, the prefix of the name, the address of the policy or licence"""
+    by: str
+    """id of the licence in facts/licences.toml"""
+
+
+class Link(Record):
+    """One model, teacher or set of rows in the lineage, judged."""
+
+    name: str
+    role: Literal["model", "base", "merged", "teacher", "data"]
+    licence: str = ""
+    """id in facts/licences.toml; empty = not known"""
+    found_in: str = ""
+    """the file that says so, or `known by its name`"""
+    answer: LicenceAnswer
+    reason: str = ""
+    source: str = ""
+    """where the terms can be read"""
+    verified: bool = True
+    """whether somebody read the text itself"""
+
+
 class Licence(Section):
-    """Whether it is allowed. Filled in by licence.py."""
+    """Whether it is allowed, through the whole lineage; the worst link decides. Information, not legal advice."""
+
+    answer: LicenceAnswer
+    links: tuple[Link, ...] = ()
+    duties: tuple[Duty, ...] = ()
+    questions: tuple[str, ...] = ()
+    """what to ask a lawyer, or to look up"""
+    contradictions: tuple[str, ...] = ()
+    """files that say different things"""
 
 
 class Privacy(Section):
