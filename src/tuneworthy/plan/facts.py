@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,8 +50,13 @@ def shipped(name: str) -> Path:
     return Path(str(files("tuneworthy") / "plan" / "facts" / f"{name}.toml"))
 
 
-def read(path: Path, table: str, kind: type[Row], *, today: dt.date) -> tuple[Row, ...]:
+def read(
+    path: Path, table: str, kind: type[Row], *, today: dt.date, fill: Mapping[str, Any] | None = None
+) -> tuple[Row, ...]:
     """The rows `[[table]]` of a file, in their order.
+
+    Args:
+        fill: values of keys that a row leaves out.
 
     Raises:
         DataError: the file is missing or not TOML; a row has a wrong, missing or unknown field, a date in the future,
@@ -65,7 +70,8 @@ def read(path: Path, table: str, kind: type[Row], *, today: dt.date) -> tuple[Ro
     rows = held.get(table)
     if not isinstance(rows, list):
         raise DataError(f"holds no [[{table}]]", [], next=f"write each row below its own [[{table}]]", where=where)
-    good, problems = _validated(rows, table, kind, today)
+    filled = [{**(fill or {}), **row} if isinstance(row, dict) else row for row in rows]
+    good, problems = _validated(filled, table, kind, today)
     if problems:
         raise DataError(
             f"{len(problems)} mistake{'s' * (len(problems) > 1)} in the table of facts",
@@ -98,7 +104,7 @@ def _validated(rows: list[Any], table: str, kind: type[Row], today: dt.date) -> 
         try:
             fact = kind.model_validate(row)
         except ValidationError as error:
-            problems += [_problem(place, item) for item in error.errors(include_url=False, include_context=False)]
+            problems += [problem(place, item) for item in error.errors(include_url=False, include_context=False)]
             continue
         if fact.date > today:
             problems.append(Problem(f"{place}.date", str(fact.date), "lies in the future"))
@@ -109,7 +115,8 @@ def _validated(rows: list[Any], table: str, kind: type[Row], today: dt.date) -> 
     return good, problems
 
 
-def _problem(place: str, item: Any) -> Problem:
+def problem(place: str, item: Any) -> Problem:
+    """A mistake that pydantic found, in the row at `place`."""
     key = ".".join(map(str, item["loc"]))
     value = "" if isinstance(item["input"], dict | list) or item["type"] == "missing" else repr(item["input"])
     return Problem(f"{place}.{key}" if key else place, value, str(item["msg"]).removeprefix("Value error, "))
