@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tuneworthy.records import Record
+from tuneworthy.records import Interval, Record
 
 Basis = Literal["measured", "estimated", "published", "stated by the user", "not measured"]
 """`measured`: on this machine, with this model or data. `estimated`: worked out here, with a formula and its source.
@@ -105,6 +106,30 @@ def total(parts: list[Figure], unit: str, source: str) -> Figure:
         basis=bases.pop() if len(bases) == 1 and bases <= {"measured", "stated by the user"} else "estimated",
         source=source,
     )
+
+
+def product(factors: Sequence[Figure], unit: str, source: str) -> Figure:
+    """The product. A missing factor makes it `not measured`; the ranges of factors that err independently are put
+    together in logarithms, in quadrature."""
+    missing = [factor for factor in factors if factor.value is None]
+    if missing:
+        return unknown(unit, missing[0].source)
+    values = [factor.value or 0.0 for factor in factors]
+    value = math.prod(values)
+    if value == 0.0 or all(factor.low is None for factor in factors):
+        return estimate(value, unit, source)
+    down = [_ratio(v, f.low) for v, f in zip(values, factors, strict=True)]
+    up = [_ratio(f.high, v) for v, f in zip(values, factors, strict=True)]
+    return estimate(
+        value, unit, source, low=value * math.exp(-math.hypot(*down)), high=value * math.exp(math.hypot(*up))
+    )
+
+
+def _ratio(larger: float | None, smaller: float | None) -> float:
+    """ln(larger / smaller); no range is no uncertainty, and a range down to zero counts as a factor of a hundred."""
+    if larger is None or smaller is None:
+        return 0.0
+    return math.log(larger / smaller) if smaller > 0 else math.log(100.0)
 
 
 class Refusal(Record):
@@ -207,12 +232,108 @@ class MethodChoice(Section):
     """Which method this data is enough for. Filled in by method.py."""
 
 
+class Post(Record):
+    """One line of a bill."""
+
+    name: str
+    group: Literal["data", "compute", "evaluation", "deployment", "serving", "operations"]
+    amount: Figure
+    """EUR, or EUR/month"""
+
+
+class Serving(Record):
+    """Answering in production, from a GPU of one's own or by the token."""
+
+    tokens_per_month: Figure
+    machines: Figure
+    """GPUs that the busiest hour needs"""
+    utilisation: Figure
+    """share of what these GPUs could write that is asked for"""
+    own: Figure
+    """EUR/month for these GPUs, always on"""
+    services: tuple[Post, ...] = ()
+    """the same tokens bought from services"""
+    break_even: Figure
+    """tokens per month from which the GPU is cheaper than the cheapest of these services"""
+
+
 class Euros(Section):
     """What it costs. Filled in by euros.py."""
+
+    posts: tuple[Post, ...]
+    """once, for a first version that works"""
+    once: Figure
+    """their sum"""
+    per_iteration: Figure
+    """EUR of compute for one iteration: settings tried, seeds, evaluation, and the time in between"""
+    data_share: Figure
+    """share of the work and money that goes into data"""
+    monthly: tuple[Post, ...] = ()
+    """what it costs while it runs"""
+    serving: Serving | None = None
+
+
+class Months(Record):
+    """When something has paid for itself. None = never."""
+
+    median: float | None
+    low: float | None
+    """earlier than this in one of ten draws"""
+    high: float | None
+    """later than this in one of ten draws"""
+
+
+class Swing(Record):
+    """What one input does to the result while all others stay in the middle."""
+
+    name: str
+    low: float
+    high: float
+    """the 10 % and 90 % points of the input"""
+    at_low: float
+    at_high: float
+    """EUR after the horizon at these points"""
+    unit: str
+
+
+class Payback(Record):
+    """When one lever pays, against what it is held against."""
+
+    lever: str
+    reference: str
+    gain: Interval
+    """measured difference in score"""
+    n: int
+    """cases behind it"""
+    once: Figure
+    monthly: Figure
+    """more than the reference costs a month"""
+    months: Months
+    never: float = Field(ge=0.0, le=1.0)
+    """probability that it never pays: a month brings less than it costs"""
+    net: Figure
+    """EUR after the horizon"""
+    smallest_gain: Figure
+    """gain in score from which it has paid when the horizon ends"""
+    swings: tuple[Swing, ...]
+    """the largest first"""
 
 
 class BreakEven(Section):
     """When it pays. Filled in by break_even.py."""
+
+    possible: bool
+    why_not: str = ""
+    """why the sum cannot be done, and what to measure"""
+    value: Figure
+    """EUR for a right answer over a wrong one"""
+    volume: Figure
+    """answers per month"""
+    horizon: int = 12
+    """months after which the net is told"""
+    draws: int = 0
+    seed: int = 0
+    paybacks: tuple[Payback, ...] = ()
 
 
 LicenceAnswer = Literal["allowed", "allowed with duties", "not allowed", "unknown"]
