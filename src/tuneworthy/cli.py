@@ -127,13 +127,23 @@ def data_check(
     review: Annotated[
         bool, typer.Option("--review", help="Write data/audit.jsonl (random) and data/review.jsonl to be judged.")
     ] = False,
+    price: Annotated[
+        bool, typer.Option("--price", help="Measure what each finding costs the score, with small trainings.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """What is wrong with the examples, worst first. Exit 3 when a finding forbids training on them."""
     from tuneworthy.data import engine
     from tuneworthy.printing import data
 
-    raise typer.Exit(data.findings(engine.check(folder, quick=quick, review=review), folder, as_json=json))
+    found = engine.check(folder, quick=quick, review=review)
+    if price:
+        from tuneworthy import flow
+        from tuneworthy.printing.board import live
+
+        with live(as_json=json) as listener:
+            found = flow.price(folder, found, listener)
+    raise typer.Exit(data.findings(found, folder, as_json=json))
 
 
 @data_app.command("fix")

@@ -8,18 +8,22 @@ Everything below is called by the command line and by nothing else; it prints no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
 from tuneworthy.data import near, read
+from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
 from tuneworthy.errors import GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
-from tuneworthy.levers import tuned
+from tuneworthy.levers import price as prices
+from tuneworthy.levers import small_arms, tuned
 from tuneworthy.levers.bench import Bench
+from tuneworthy.levers.small_arms import Learner, Trainings
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.project import Project, open_project
@@ -162,7 +166,7 @@ def diagnose(folder: Path, listener: Listener) -> tuple[list[LeverResult], Diagn
     """Measure every untrained lever on the development split, then find out why the base fails there."""
     project = open_project(folder)
     with project.busy("eval"):
-        ladder = _tried(project, UNTRAINED, listener)
+        ladder = _tried(prepare(project), UNTRAINED, listener)
         return list(ladder.results.values()), ladder.diagnose()
 
 
@@ -182,8 +186,49 @@ def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> 
     project = open_project(folder)
     with project.busy("eval"):
         first = [name for name in UNTRAINED if name in wanted or name in _built_on(wanted)]
-        ladder = _tried(project, first, listener)
+        ladder = _tried(prepare(project), first, listener)
     return [ladder.results[name] for name in wanted]
+
+
+def price(folder: Path, checked: Checked, listener: Listener) -> Checked:
+    """Measure what the rows of each finding cost the score, with small arms on development cases.
+
+    Raises:
+        TuneworthyError: small arms cannot be trained here, or not within budget.training_hours.
+    """
+    project = open_project(folder)
+    with project.busy("data check"):
+        ground = prepare(project)
+        learner = open_small_arm(ground, listener)
+        groups, left = prices.groups_of(checked.report, load(project), ground.examples, most=learner.most_groups)
+        counting = Trainings(ground, listener.step, prices.trainings(learner, groups))
+        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
+        found = prices.price(learner, groups, counting, level=1 - ground.usecase.bar.alpha) if groups else []
+    return replace(checked, report=prices.with_prices(checked.report, found, left))
+
+
+def open_small_arm(ground: Ground, listener: Listener, lever: str = "") -> Learner:
+    """What learns when trainings are compared: the plain classifier for labels, LoRA for other outputs.
+
+    Raises:
+        TuneworthyError: it does not fit the task, or this base model.
+        GateRefused: LoRA, and the suite is not locked.
+    """
+    labels = ground.usecase.output.kind == "label"
+    wanted = lever or ("classifier" if labels else "lora")
+    if wanted == "classifier" and labels:
+        return small_arms.Plain(ground, open_minilm() if minilm_at_hand() else None)
+    if wanted != "lora":
+        what = "the plain classifier answers labels only" if wanted == "classifier" else f"no small arm of {wanted!r}"
+        raise TuneworthyError(what, next="use --lever lora")
+    if ground.lock is None:
+        raise GateRefused(
+            "training is refused: the suite is not locked",
+            why="no training starts before it is fixed what will be judged",
+            next="run: tuneworthy suite lock",
+            where=str(ground.project.folder),
+        )
+    return small_arms.Lora(ground, _prompted(ground, "lora", listener).bench)
 
 
 def train(folder: Path, lever: str, listener: Listener) -> LeverResult:
@@ -215,14 +260,7 @@ def loss_mask(folder: Path, lever: str, listener: Listener, rows: int = 3) -> tu
     _require_trained_lever(lever)
     project = open_project(folder)
     with project.busy("train"):
-        ground = prepare(project)
-        ladder = Ladder(ground, open_bench(ground), listener)
-        ladder.try_levers(["prompt", "rag"] if lever == "rag_lora" else ["prompt"])
-        start = "rag" if lever == "rag_lora" else "prompt"
-        if start not in ladder.bench.found:
-            raise TuneworthyError(f"{lever} builds on {start}: {ladder.results[start].reason}", next="mend that first")
-        if not isinstance(ladder.bench.sources.model, Tunable):
-            raise ModelError("the weights of the base model are not here", next="use a local base model")
+        ladder = _prompted(prepare(project), lever, listener)
         return tuned.loss_mask(ladder.bench, lever, rows)
 
 
@@ -258,12 +296,23 @@ def report(folder: Path, out: Path | None) -> Path:
     return path
 
 
-def _tried(project: Project, levers: Sequence[str], listener: Listener) -> Ladder:
+def _tried(ground: Ground, levers: Sequence[str], listener: Listener) -> Ladder:
     """Untrained levers, each with its best candidate on the development split."""
-    ground = prepare(project)
     ground.keep()
     ladder = Ladder(ground, open_bench(ground), listener)
     ladder.try_levers(levers)
+    return ladder
+
+
+def _prompted(ground: Ground, lever: str, listener: Listener) -> Ladder:
+    """What a trained lever builds on: the prompt that won, and a base model whose weights are here."""
+    ladder = Ladder(ground, open_bench(ground), listener)
+    ladder.try_levers(["prompt", "rag"] if lever == "rag_lora" else ["prompt"])
+    start = "rag" if lever == "rag_lora" else "prompt"
+    if start not in ladder.bench.found:
+        raise TuneworthyError(f"{lever} builds on {start}: {ladder.results[start].reason}", next="mend that first")
+    if not isinstance(ladder.bench.sources.model, Tunable):
+        raise ModelError("the weights of the base model are not here", next="use a local base model")
     return ladder
 
 

@@ -46,11 +46,7 @@ class Ground:
     def dev(self) -> tuple[Case, ...]:
         """The development split as cases: free use."""
         names = set(self.split.dev)
-        return tuple(
-            Case(id=example.name, input=example.input, expected=example.expected, evidence=example.evidence)
-            for example in self.examples
-            if example.name in names
-        )
+        return tuple(as_case(example) for example in self.examples if example.name in names)
 
     @cached_property
     def yardstick(self) -> Yardstick:
@@ -73,6 +69,11 @@ class Ground:
             exact_duplicates=self.exact_duplicates,
             leaks=tuple(leak.model_dump(mode="json") for leak in self.leaked),
         )
+
+
+def as_case(example: Example) -> Case:
+    """An example to be judged on: a development case."""
+    return Case(id=example.name, input=example.input, expected=example.expected, evidence=example.evidence)
 
 
 def prepare(project: Project, *, strict: bool = True) -> Ground:

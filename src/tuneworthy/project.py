@@ -135,6 +135,15 @@ class Project:
         return self.store / "adapters"
 
     @property
+    def small_arms(self) -> Path:
+        """Trainings on parts of the examples, and their scores."""
+        return self.store / "small-arms"
+
+    def curve(self, lever: str) -> Path:
+        """The last learning curve of a lever."""
+        return self.store / "curves" / f"{lever}.json"
+
+    @property
     def indexes(self) -> Path:
         return self.store / "indexes"
 

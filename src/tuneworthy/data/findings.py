@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from tuneworthy.data import near, neighbours
 from tuneworthy.errors import Problem
-from tuneworthy.records import Case, Example, Record
+from tuneworthy.records import Case, Example, Interval, Record
 from tuneworthy.usecase import UseCase
 
 Severity = Literal["refuse", "review", "note"]
@@ -73,6 +73,32 @@ class AuditRow(Record):
     """the right output, where the verdict is `wrong`; data/review.jsonl offers the likeliest"""
 
 
+class Price(Record):
+    """What the rows of a finding cost the score, measured with small arms on development cases."""
+
+    finding: str
+    """check.kind"""
+    rows: int
+    """of the finding, among those that are trained on"""
+    tried: str
+    """what was done to them: `left out`, or the rule that repaired them"""
+    learner: str
+    """what learned"""
+    effect: Interval | None
+    """score after it - score as it is; None where no interval can be given"""
+    control: Interval | None
+    """the same for as many random rows left out; None for a repair, which keeps all rows"""
+    price: Interval | None
+    """effect - control: what is due to these rows"""
+    score: float
+    """mean score with the rows as they are"""
+    cases: int
+    """development cases that judged"""
+    seeds: int
+    trainings: int
+    """of the whole measurement, all groups together"""
+
+
 class CheckReport(Record):
     """All findings, worst first."""
 
@@ -84,6 +110,8 @@ class CheckReport(Record):
     not_measured: tuple[NotMeasured, ...] = ()
     seconds: dict[str, float] = {}
     """check → wall time"""
+    prices: tuple[Price, ...] = ()
+    """with --price only"""
 
     @property
     def refused(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tuneworthy.training.delivery import Trained
     from tuneworthy.training.loop import Progress
     from tuneworthy.training.network import Base
-    from tuneworthy.training.recipe import Suggestion
+    from tuneworthy.training.recipe import Recipe, Suggestion
     from tuneworthy.training.tokens import Encoded, TrainingRow
 
 Method = Literal["lora", "full"]
@@ -101,6 +101,16 @@ def loss_mask(bench: Bench, lever: str, rows: int) -> tuple[str, list[list[tuple
     return str(tuning.encoded.report), [show_mask(tuning.base.tokenizer, row) for row in chosen]
 
 
+def screened_rate(bench: Bench) -> tuple[float | None, str]:
+    """The learning rate that LoRA would take on all examples, and why there is none."""
+    return _Tuning(bench, "lora", bench.found["prompt"], "lora").screened()
+
+
+def trained_on(bench: Bench, rows: Sequence[Example], *, rate: float, seed: int, label: str) -> Candidate:
+    """LoRA on some of the rows, with its last weights: none are chosen on cases that are to judge them."""
+    return _Tuning(replace(bench, train=tuple(rows)), "lora", bench.found["prompt"], "lora").last(rate, seed, label)
+
+
 def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Candidate | None, LeverResult]:
     start = bench.found.get(on)
     if start is None:
@@ -126,7 +136,7 @@ class _Tuning:
     def propose(self) -> tuple[Candidate | None, LeverResult]:
         """Screen, train, weaken, adopt."""
         self.bench.tell(f"{self.lever}: {self.encoded.report}", 0, 1)
-        rate, why_not = self._screened()
+        rate, why_not = self.screened()
         if rate is None:
             return None, LeverResult(lever=self.lever, state="not_tried", reason=why_not, trials=tuple(self.trials))
         seeds = range(self.bench.usecase.seed, self.bench.usecase.seed + self.bench.usecase.budget.seeds)
@@ -216,7 +226,7 @@ class _Tuning:
 
     # --- the steps ---
 
-    def _screened(self) -> tuple[float | None, str]:
+    def screened(self) -> tuple[float | None, str]:
         """The best learning rate, and why there is none. Equal development scores go to the lower training loss."""
         scores: dict[float, tuple[float, float]] = {}
         rates = self.suggestion.learning_rates
@@ -259,7 +269,7 @@ class _Tuning:
         from tuneworthy.training.checkpoints import checkpoint_folder
         from tuneworthy.training.loop import identify, train
 
-        recipe = self.suggestion.recipe.model_copy(update={"learning_rate": rate, "seed": seed})
+        recipe = self._recipe(rate, seed)
         out = self.bench.project.adapters / identify(self.base, recipe, self.encoded).digest[:24]
 
         def evaluate(step: int) -> tuple[float, float] | None:
@@ -275,6 +285,24 @@ class _Tuning:
             on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
             share=share,
         )
+
+    def last(self, rate: float, seed: int, label: str) -> Candidate:
+        """All steps, nothing scored on the way. Beside the lever's own trainings, whose weights are chosen ones."""
+        from tuneworthy.training.loop import identify, train
+
+        recipe = self._recipe(rate, seed)
+        out = self.bench.project.small_arms / identify(self.base, recipe, self.encoded).digest[:24]
+        done = train(
+            self.base,
+            recipe,
+            self.encoded,
+            out,
+            on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
+        )
+        return self._candidate(out, done.weights, 1.0)
+
+    def _recipe(self, rate: float, seed: int) -> Recipe:
+        return self.suggestion.recipe.model_copy(update={"learning_rate": rate, "seed": seed})
 
     def _untouched_base(self) -> Base:
         """Full fine-tuning changes the base, so each training starts from a fresh one."""

@@ -214,6 +214,42 @@ def paired_t_interval(differences: ArrayLike, *, groups: Groups = None, level: f
     return t_interval(d, groups=groups, level=level)
 
 
+def crossed_interval(differences: ArrayLike, *, groups: Groups = None, level: float = 0.95) -> Interval | None:
+    """t interval of the mean of differences that vary with cases *and* with seeds: `differences` has shape (seeds,
+    cases), each case judged once under each seed.
+
+    Two crossed random effects; with the mean squares of seeds S, clusters G and what is left E, the variance of the
+    mean is (S + G - E)/(seeds · clusters), a negative component counting as none, with Satterthwaite's degrees of
+    freedom (Dorfman, Berbaum and Metz, Invest Radiol 27:723, 1992; Hillis, Stat Med 26:596, 2007). With one seed:
+    `paired_t_interval`, whose limits say nothing about other seeds.
+    """
+    d = np.asarray(differences, dtype=float)
+    if len(d) == 1 or not np.any(d):
+        return paired_t_interval(d[0], groups=groups, level=level)
+    sums = np.stack([_cluster_sums(row, groups) for row in d])
+    seeds, clusters = sums.shape
+    if clusters < 2:
+        return None
+    cells = sums * (clusters / d.shape[1])  # their mean is the mean over cases, however large the clusters
+    mean, by_seed, by_cluster = cells.mean(), cells.mean(axis=1), cells.mean(axis=0)
+    free_s, free_g = seeds - 1, clusters - 1
+    of_seeds = clusters * float(((by_seed - mean) ** 2).sum()) / free_s
+    of_clusters = seeds * float(((by_cluster - mean) ** 2).sum()) / free_g
+    left = float(((cells - by_seed[:, None] - by_cluster + mean) ** 2).sum()) / (free_s * free_g)
+    parts = [(of_seeds, free_s), (of_clusters, free_g), (-left, free_s * free_g)]
+    if of_seeds <= left:
+        parts = [(max(of_clusters, left), free_g)]
+    elif of_clusters <= left:
+        parts = [(of_seeds, free_s)]
+    variance = sum(square for square, _ in parts)
+    if variance <= TIE:
+        return None
+    freedom = variance**2 / sum(square**2 / free for square, free in parts)
+    half = float(student.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance / (seeds * clusters))
+    value = float(mean)
+    return Interval(value=value, low=value - half, high=value + half, level=level, method="t, seeds × cases")
+
+
 def sign_flip(differences: ArrayLike, *, groups: Groups = None, seed: int = 0) -> float:
     """Two-sided p of the sign-flip permutation test on |mean|; whole clusters are flipped.
 

@@ -74,7 +74,8 @@ def findings(found: Checked, folder: Path, *, as_json: bool, shown: int = 3) -> 
         mark, style = _SEVERITIES[finding.severity]
         console.print()
         console.print(Text(f"{mark} {finding.check}: {visible(finding.what)}", style=style))
-        console.print(Text(f"    why: {visible(finding.why)}; cost: {finding.cost}"))
+        console.print(Text(f"    why: {visible(finding.why)}"))
+        console.print(Text(f"    cost: {visible(finding.cost)}"))
         for row in finding.rows[:shown]:
             console.print(Text(f"    {row.where}  {row.name[:8]}  {visible(row.note)}", style="dim"))
         if len(finding.rows) > shown:
