@@ -203,6 +203,10 @@ class Architecture(Record):
     experts: int = Field(default=0, ge=0)
     """per expert layer; 0 = dense"""
     experts_per_token: int = Field(default=0, ge=0)
+    linear: int = Field(gt=0)
+    """weights in the matrices of the blocks: what QLoRA quantises"""
+    lora_width: int = Field(gt=0)
+    """sum of inputs and outputs of the matrices that LoRA is put on: rank × this is the size of an adapter"""
     parameters: int = Field(gt=0)
     """all weights, tied ones once"""
     active: int = Field(gt=0)
