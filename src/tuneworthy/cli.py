@@ -345,16 +345,25 @@ def train(
 
 @app.command()
 def compare(
-    reference: Annotated[str, typer.Argument(help="Arm to compare with, e.g. prompt.")],
-    candidate: Annotated[str, typer.Argument(help="Arm to judge, e.g. lora.")],
-    folder: Folder = Path(),
+    arms: Annotated[
+        list[str],
+        typer.Argument(help="Two arms of the last run, then its folder; or log files of promptfoo, lm-eval, Inspect."),
+    ],
+    metric: Annotated[str, typer.Option(help="Logs: the score that decides.", show_default="the only one")] = "",
+    against: Annotated[str, typer.Option(help="Logs: the arm to compare with.", show_default="the first")] = "",
     json: Json = False,
 ) -> None:
-    """Compare two arms of the last run, case by case, with interval and test."""
+    """Compare arms case by case, with interval and test: two of the last run, or those in logs of other tools."""
     from tuneworthy import flow
     from tuneworthy.printing import verdict
 
-    raise typer.Exit(verdict.comparison(flow.compare(folder, reference, candidate), as_json=json))
+    if any(Path(arm).suffix in (".json", ".jsonl", ".eval") for arm in arms):
+        found = flow.judge([Path(arm) for arm in arms], metric=metric, against=against)
+        raise typer.Exit(verdict.judged(found, as_json=json))
+    if len(arms) not in (2, 3) or metric or against:
+        raise typer.BadParameter("name two arms and the folder (prompt lora FOLDER), or log files")
+    folder = Path(arms[2]) if len(arms) == 3 else Path()
+    raise typer.Exit(verdict.comparison(flow.compare(folder, arms[0], arms[1]), as_json=json))
 
 
 @app.command()

@@ -18,6 +18,8 @@ from tuneworthy.data import near, read
 from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
 from tuneworthy.errors import GateRefused, ModelError, SuiteChanged, TuneworthyError
+from tuneworthy.exchange import judge as outside
+from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import price as prices
@@ -285,6 +287,11 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
         seed=ground.usecase.seed,
         clusters={case.id: case.cluster for case in ground.cases if case.cluster},
     )
+
+
+def judge(logs: Sequence[Path], *, metric: str, against: str) -> Judged:
+    """Arms in logs of other tools, case by case. Exploratory: nobody locked those cases."""
+    return outside.judge(logs, metric=metric, against=against)
 
 
 def report(folder: Path, out: Path | None) -> Path:

@@ -233,7 +233,7 @@ def _graded(d: NDArray[np.float64], groups: list[str] | None, seed: int, alpha: 
 def _too_few_differ(differing: int, n: int, smallest: float, alpha: float, clustered: bool = False) -> str:
     if smallest < alpha:
         return ""
-    what = f"in only {differing} clusters of" if clustered else f"only {differing} of"
+    what = f"in only {differing} clusters of" if clustered else f"on only {differing} of"
     return f"the arms differ {what} {n} cases: even if all pointed one way, p could not fall below {alpha:g}"
 
 

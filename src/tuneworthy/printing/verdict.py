@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
+from rich.table import Table
 from rich.text import Text
 
+from tuneworthy.evidence import p_of
+from tuneworthy.exchange.judge import Judged, JudgedArm
 from tuneworthy.printing.board import table
-from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, machine, next_step, people
+from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, limits_of, machine, next_step, people, state_name
 from tuneworthy.records import Comparison
-from tuneworthy.report.wording import points, points_range, visible
+from tuneworthy.report.wording import NOT_MEASURED, p_value, percent, points, points_range, visible
 from tuneworthy.runs import RunRecord
 
 _DECISIONS = {"tune": "bold green", "do_not_tune": "bold cyan", "undecided": "bold yellow"}
@@ -40,7 +45,7 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
     difference = found.difference
     limits = f"{points(difference.value)} points ({points_range(difference)})" if difference else "no interval"
     console.print(f"{found.candidate} against {found.reference}, n = {found.n}: {limits}")
-    p = found.p if found.p_adjusted is None else found.p_adjusted
+    p = p_of(found)
     told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     console.print(f"{found.test}: {told}; {found.wins} cases better, {found.losses} worse")
     if found.dropped:
@@ -51,9 +56,73 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
         console.print("Exploratory: this contrast was not registered before the cases were opened.")
     if as_json:
         machine(found)
-    if difference is not None and p < 1 - difference.level:
-        return MET if difference.value > 0 else REFUSED
-    return UNDECIDED
+    return _state(found)
+
+
+def judged(found: Judged, *, as_json: bool) -> int:
+    """Logs of other tools. 0 when an arm is better than the reference, 3 when each is worse, else 4."""
+    console = people(as_json)
+    console.print(f"{visible(found.metric)}, {len(found.arms)} arms, cases paired by {found.paired_by}", markup=False)
+    comparisons = {c.candidate: c for c in found.comparisons}
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in (("arm", "left"), ("score", "right"), ("interval", "right"), ("n", "right")):
+        grid.add_column(name, justify=side)  # type: ignore[arg-type]
+    for name in ("unscored", "difference", "p", "better", "worse"):
+        grid.add_column(name, justify="right")
+    for arm in found.arms:
+        grid.add_row(Text(visible(arm.name)), *_outside(arm), *_against(comparisons.get(arm.name)))
+    console.print(grid)
+    for line in _remarks(found):
+        console.print(visible(line), markup=False, soft_wrap=True)
+    console.print("Exploratory: no suite was locked before these cases were answered, so this supports no verdict.")
+    if as_json:
+        machine(found)
+    return _outcome(found)
+
+
+def _outside(arm: JudgedArm) -> tuple[str, ...]:
+    score = percent(arm.interval.value) if arm.interval else "no spread" if arm.n else NOT_MEASURED
+    return score, limits_of(arm.interval) or "–", str(arm.n), str(sum(arm.unscored.values()))
+
+
+def _against(found: Comparison | None) -> tuple[str, ...]:
+    if found is None:
+        return "–", "–", "–", "–"
+    difference = found.difference
+    told = f"{points(difference.value)} ({points_range(difference)})" if difference else "no interval"
+    return told, p_value(p_of(found)), str(found.wins), str(found.losses)
+
+
+def _remarks(found: Judged) -> Iterator[str]:
+    for arm in found.arms:
+        yield f"{arm.name}: {arm.tool}, {arm.file}"
+        if arm.unscored:
+            reasons = ", ".join(f"{count} {state_name(reason)}" for reason, count in arm.unscored.items())
+            yield f"{arm.name}: unscored, whatever {arm.tool} made of them: {reasons}"
+        yield from (f"{arm.name}: {note}" for note in arm.notes)
+    for name, values in found.settings.items():
+        yield f"differs: {name}: " + "; ".join(
+            f"{arm} {json.dumps(v, ensure_ascii=False)}"[:120] for arm, v in values.items()
+        )
+    for c in found.comparisons:
+        if c.dropped:
+            yield f"{c.candidate}: cases left out: {c.dropped}; at worst {points(c.worst_case)} points"
+        if c.note:
+            yield f"{c.candidate}: {c.note}"
+    for problem in found.problems.values():
+        yield f"No conclusion: {problem}"
+
+
+def _outcome(found: Judged) -> int:
+    states = [UNDECIDED if c.candidate in found.problems else _state(c) for c in found.comparisons]
+    return MET if MET in states else REFUSED if set(states) == {REFUSED} else UNDECIDED
+
+
+def _state(found: Comparison) -> int:
+    difference = found.difference
+    if difference is None or p_of(found) >= 1 - difference.level:
+        return UNDECIDED
+    return MET if difference.value > 0 else REFUSED
 
 
 def report(path: Path, *, as_json: bool) -> None:
