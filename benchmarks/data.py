@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.rephrased import HELD, OPEN, OPEN_HELD, SEEN
 from tuneworthy.content import write_whole
 from tuneworthy.data import shingles
 from tuneworthy.data.checks import labels, leakage
@@ -251,6 +252,13 @@ def policies() -> list[Row]:
     return [row for row in found if row[1].strip()]
 
 
+def instructions() -> list[Row]:
+    """(instruction, response) of Dolly's rows that have no context."""
+    path = SHARED / "data" / "dolly15k" / "dolly-15k-en.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [(row["instruction"], "" if row["context"] else row["response"]) for row in rows]
+
+
 def bookings() -> list[str]:
     """Texts of Restaurant8k."""
     folder = SHARED / "data" / "restaurant8k" / "span_extraction" / "restaurant8k"
@@ -457,46 +465,32 @@ def _languages() -> Iterator[list[str]]:
     yield _line("row in another language", "language.language", _batch("label", mixed, names), set(range(3_000, 3_008)))
 
 
-REPHRASED = {
-    2551: "A gym membership payment with my one-time virtual card was turned down, why?",
-    1046: "I paid in cash but my balance does not show it, what can I do?",
-    3038: "Which steps does the identity verification involve?",
-    1468: "Which cash machines may I use?",
-    2670: "Adding money through the app is not possible for me",
-    2171: "Sending money to a payee does not work for me.",
-    118: "at what moment is the exchange rate fixed",
-    1907: "I want my account closed.",
-    1020: "Where has my top-up gone?",
-    212: "The cash I took from the machine still shows as pending",
-    463: "A thief has my card, how do I block it?",
-    1522: "I forgot my passcode, how can I get it back?",
-    1921: "The cash machine kept my card, how do I get it again?",
-    1009: "Why was the money that I topped up sent back?",
-    2227: "Why did you take a fee for sending money?",
-    417: "Can the app change foreign money that I receive?",
-    53: "Which way can I link a card with the application?",
-    1671: "My mobile was taken by a thief.",
-    1144: "how do i update my personal data",
-    745: "Do you limit how much I can top up?",
-    653: "My top-up from over three hours ago is still pending, could you check it?",
-    294: "May I choose the day on which it arrives?",
-    568: "Paying contactless does not work for me.",
-    2529: "My one-time virtual card refuses to work",
-    1822: "There is money on my account, so why is my debit card refused?",
-}
-"""row of BANKING77's test set, from 0 → the same request in our words"""
-
-
 def _rephrased() -> Iterator[list[str]]:
-    test = banking("test")
-    rows, names, dice = _distinct(2_000, 6)
-    cases = [test[n] for n in REPHRASED] + dice.sample(test, 75)
-    batch = _batch("label", rows + [(text, test[n][1]) for n, text in REPHRASED.items()], names, cases)
-    wanted = set(range(2_000, 2_000 + len(REPHRASED)))
+    """Cases in other words among 2,000 rows, with 100 cases in all."""
+    test, train = banking("test"), banking("train")
+    names = sorted({label for _, label in train})
+    rows = random.Random(6).sample(train, 2_000)
+    free = [n for n in range(len(test)) if n not in SEEN and n not in HELD]
+    for name, planted in (("chosen on these", SEEN), ("held out", HELD)):
+        cases = [test[n] for n in [*planted, *random.Random(7).sample(free, 100 - len(planted))]]
+        wording = {n: (test[n][0], text) for n, text in planted.items()}
+        batch = _batch("label", rows + [(text, test[n][1]) for n, text in planted.items()], names, cases)
+        yield _reworded(f"case in other words, BANKING77 ({name})", batch, wording)
+    dolly = instructions()
+    free = [n for n, row in enumerate(dolly) if row[1] and n not in OPEN and n not in OPEN_HELD]
+    others = random.Random(8).sample(free, 2_068)
+    for name, planted in (("looked at while choosing", OPEN), ("held out", OPEN_HELD)):
+        cases = [dolly[n] for n in [*planted, *others[2_000 : 2_100 - len(planted)]]]
+        answered = [dolly[n] for n in others[:2_000]] + [(text, f"Answer {n}.") for n, text in planted.items()]
+        wording = {n: (dolly[n][0], text) for n, text in planted.items()}
+        yield _reworded(f"case in other words, Dolly ({name})", _batch("text", answered, (), cases), wording)
+
+
+def _reworded(name: str, batch: Batch, wording: dict[int, tuple[str, str]]) -> list[str]:
     found = [item for item in leakage.check_rephrased(batch) if isinstance(item, Finding)]
-    grams = sum(bool(_grams(test[n][0]) & _grams(text)) for n, text in REPHRASED.items())
-    told = f"a shared 13-gram of words: {grams}"
-    yield _told("case in other words", wanted, _rows(found, "leakage.rephrased", batch), told)
+    grams = sum(bool(_grams(one) & _grams(two)) for one, two in wording.values())
+    wanted = set(range(2_000, 2_000 + len(wording)))
+    return _told(name, wanted, _rows(found, "leakage.rephrased", batch), f"a shared 13-gram of words: {grams}")
 
 
 def _grams(text: str, size: int = 13) -> set[tuple[str, ...]]:
