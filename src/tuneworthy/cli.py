@@ -188,6 +188,15 @@ def data_redact(
     data.fixed(engine.redact_data(folder, key=key, restore=restore, why=why, dry=dry), folder, as_json=json)
 
 
+@data_app.command("split")
+def data_split(folder: Folder = Path(), json: Json = False) -> None:
+    """How many rows of each label are to learn from, and how many for development; --json names them."""
+    from tuneworthy import flow
+    from tuneworthy.printing import data
+
+    data.divided(flow.split(folder), folder, as_json=json)
+
+
 @data_app.command("versions")
 def data_versions(
     folder: Folder = Path(),
@@ -196,11 +205,11 @@ def data_versions(
     ] = "",
     json: Json = False,
 ) -> None:
-    """All versions of the examples, how each came about, and which runs measured it."""
+    """All versions of the examples, how each came about, and which runs and releases learned from it."""
     from tuneworthy.data import engine
     from tuneworthy.printing import data
 
-    data.versions(engine.versions(folder, row=row), folder, as_json=json)
+    data.versions(engine.versions(folder, row=row), folder, row=row, as_json=json)
 
 
 @data_app.command("diff")

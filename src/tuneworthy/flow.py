@@ -15,9 +15,11 @@ from pathlib import Path
 from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
 from tuneworthy.data import near, read
+from tuneworthy.data import split as splits
 from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
-from tuneworthy.errors import GateRefused, ModelError, SuiteChanged, TuneworthyError
+from tuneworthy.data.split import SplitReport
+from tuneworthy.errors import DataError, GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
@@ -120,6 +122,29 @@ def import_data(
         return read.import_file(
             file, project, mapping=mapping or None, skip_bad=skip_bad, licence=licence, agreed=agreed
         )
+
+
+def split(folder: Path) -> SplitReport:
+    """How the examples are divided into those to learn from and those for development. Nothing is written.
+
+    Raises:
+        DataError: there are no examples, or they cannot be read.
+    """
+    project = open_project(folder)
+    ground = prepare(project, strict=False)
+    if ground.data_problem is not None:
+        raise ground.data_problem
+    if not ground.examples:
+        raise DataError("there are no examples", [], next="run: tuneworthy data import FILE", where=str(project.folder))
+    by_output = ground.usecase.output.kind == "label"
+    return SplitReport(
+        version=ground.version,
+        seed=ground.usecase.seed,
+        exact_duplicates=ground.exact_duplicates,
+        leaked=len(ground.leaked),
+        strata=splits.strata(ground.examples, ground.split, by_output=by_output),
+        split=ground.split,
+    )
 
 
 def build_suite(folder: Path, *, cases: int, source: Path | None) -> SuiteStatus:

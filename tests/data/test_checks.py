@@ -218,7 +218,7 @@ class TestLeakage:
         assert got["leakage.near"] == [1]
 
     def test_many_rows_are_compared_by_words_with_the_same_result(self, clean, monkeypatch):
-        monkeypatch.setattr("tuneworthy.data.checks.leakage.CHARACTERS", 0)
+        monkeypatch.setattr("tuneworthy.data.near.CHARACTERS", 0)
         self.test_exact_and_near(clean)
 
     def test_other_words_need_a_near_meaning_and_the_same_output(self):

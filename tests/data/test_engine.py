@@ -374,3 +374,38 @@ class TestCommandLine:
         ):
             result = self.run("data", *args)
             assert result.exit_code == 0, (args, result.output, result.exception)
+
+
+class TestSplitAndErasure:
+    def run(self, *args):
+        return CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+    def test_the_split_is_shown_and_writes_nothing(self, folder):
+        before = sorted(path for path in folder.rglob("*"))
+        shown = self.run("data", "split", folder, "--json")
+        assert shown.exit_code == 0, shown.output
+        found = json.loads(shown.stdout.splitlines()[0])
+        assert len(found["split"]["train"]) + len(found["split"]["dev"]) == 12
+        assert [line["rows"] for line in found["strata"]] == [12]
+        assert sorted(path for path in folder.rglob("*")) == before
+
+    def test_without_examples_it_says_what_to_do(self, folder):
+        (folder / "data" / "examples.jsonl").unlink()
+        shown = self.run("data", "split", folder)
+        assert isinstance(shown.exception, DataError)
+        assert "data import" in str(shown.exception)
+
+    def test_runs_and_releases_that_learned_from_a_row_in_one_command(self, folder):
+        engine.repair(folder, drop=[Example.model_validate(row(4)).name])
+        first, now = engine.versions(folder)
+        for place, record in (("runs/r1", "verdict.json"), ("releases/bookings--v0001", "manifest.json")):
+            there = folder / ".tuneworthy" / place
+            there.mkdir(parents=True)
+            (there / record).write_text(json.dumps({"data_version": first.dataset.version}), "utf-8")
+        dropped, kept = (Example.model_validate(row(n)).name for n in (4, 5))
+        (held,) = engine.versions(folder, row=dropped)
+        assert (held.runs, held.releases) == (("r1",), ("bookings--v0001",))
+        assert [info.releases for info in engine.versions(folder, row=kept)] == [("bookings--v0001",), ()]
+        shown = self.run("data", "versions", folder, "--row", dropped[:10])
+        assert "Learned from it, or chosen on it: runs r1; releases bookings--v0001." in shown.stdout
+        assert now.current

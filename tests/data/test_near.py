@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_rows import rows
 
-from tuneworthy.data import near
+from tuneworthy.data import grams, near, neighbours, template
 from tuneworthy.records import Case, Example
 
 CONSONANTS, VOWELS = "bcdfgklmnprstvz", "aeiou"
@@ -47,7 +47,7 @@ class TestLeaks:
         found = near.leaks(rows(*texts[30:], *copies), suite)
         by_name = {row.name: row.input["text"] for row in rows(*copies)}
         assert {by_name[leak.example]: (leak.kind, leak.case) for leak in found} == copies
-        assert all(near.THRESHOLD <= leak.similarity <= 1 for leak in found)
+        assert all(grams.THRESHOLD <= leak.similarity <= 1 for leak in found)
 
     def test_composed_and_decomposed_letters_are_one_text(self):
         (leak,) = near.leaks(rows("Cafe\u0301 bill"), cases("caf\u00e9 BILL"))
@@ -160,7 +160,7 @@ class TestTemplate:
 
     def test_rows_of_nothing_but_the_template_stay_whole(self):
         prompt = sentence(random.Random(9), 30)
-        assert near.without_template([prompt] * 50) == [prompt] * 50
+        assert template.without_template([prompt] * 50) == [prompt] * 50
 
 
 def test_input_text_does_not_depend_on_the_order_of_fields():
@@ -178,3 +178,46 @@ def test_ten_thousand_rows_are_compared_in_seconds(banking77):
     assert len(numbers) == 10_003
     assert time.perf_counter() - start < 40  # 4 s on an idle core
     assert max(numbers.count(number) for number in set(numbers[:50])) < 50
+
+
+class TestPassages:
+    PASSAGE = (
+        "The Rhine rises in the Alps and flows north to the sea. Near Basel it turns towards the Upper Rhine Plain. "
+        "Large ships reach the town from Rotterdam in four days."
+    )
+    QUESTIONS = ("Where does the river rise?", "How long do ships need?", "Which town lies at the bend?")
+
+    def asked(self, *, fields, separator=" "):
+        if fields:
+            return tuple(Example(input={"context": self.PASSAGE, "question": q}, expected=q) for q in self.QUESTIONS)
+        return rows(*(f"{self.PASSAGE}{separator}{q}" for q in self.QUESTIONS))
+
+    @pytest.mark.parametrize(("fields", "separator"), [(True, ""), (False, " "), (False, "\n")])
+    def test_questions_about_one_passage_are_no_copies_but_stay_together(self, fields, separator):
+        examples = self.asked(fields=fields, separator=separator)
+        found = neighbours.find([near.input_text(e.input) for e in examples])
+        assert found.pairs == ()
+        assert len(set(near.clusters(examples))) == 1
+        asked = Case(id="a", input=examples[0].input, expected="x")
+        assert [leak.kind for leak in near.leaks(examples, [asked])] == ["exact"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda text: text.replace("river rise", "rievr rise"),
+            lambda text: text.replace("four days", "about four days"),
+            lambda text: f"{text} Thanks.",
+            lambda text: text.replace("Near Basel it turns", "It turns"),
+            lambda text: text.replace("Where does", "Say where does"),
+        ],
+    )
+    def test_a_copy_with_something_changed_is_one(self, change):
+        one = f"{self.PASSAGE} {self.QUESTIONS[0]}"
+        assert len(neighbours.find([one, change(one)]).pairs) == 1
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.text(alphabet="ab .!\n", max_size=60), st.text(alphabet="ab .!\n", max_size=60))
+    def test_it_does_not_matter_which_comes_first(self, one, two):
+        one, two = (f"{self.PASSAGE} {text}" for text in (one, two))
+        assert template.other_questions(one, two) == template.other_questions(two, one)
+        assert not template.other_questions(one, one)

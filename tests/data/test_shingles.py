@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneworthy.data import neighbours, shingles
+from tuneworthy.data import near, neighbours, shingles
 
 
 def brute(texts, threshold):
@@ -63,7 +63,7 @@ def test_no_texts():
 @pytest.mark.parametrize("words", [0, 60, 200, 400])
 @pytest.mark.parametrize("most", [0, 10**9], ids=["pairs of words", "characters"])
 def test_a_shared_prompt_of_any_length_leaves_the_same_duplicates(monkeypatch, words, most):
-    monkeypatch.setattr(neighbours, "CHARACTERS", most)
+    monkeypatch.setattr(near, "CHARACTERS", most)
     dice = random.Random(2)
     vocabulary = ["".join(dice.choices("bcdfgaeiou", k=6)) for _ in range(3_000)]
     texts = [" ".join(dice.choices(vocabulary, k=25)) for _ in range(400)]

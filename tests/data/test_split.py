@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sample_rows import rows
 
 from tuneworthy.data import near
-from tuneworthy.data.split import DEV_LEAST, DEV_MOST, split
+from tuneworthy.data.split import DEV_LEAST, DEV_MOST, split, strata
+from tuneworthy.records import Example
 
 
 def topic(number):
@@ -99,3 +100,44 @@ def test_no_rows_and_one_cluster():
     assert split((), seed=0).train == ()
     found = split(rows("one text", "One  text"), seed=0)
     assert {len(found.train), len(found.dev)} == {0, 2}
+
+
+def labelled(many, labels, start=0):
+    """Topics of their own; the n-th label has about half of the rows of the one before."""
+    dice = random.Random(start)
+    weights = [0.5**n for n in range(len(labels))]
+    return tuple(
+        Example(input={"text": topic(start + number)}, expected=label)
+        for number, label in enumerate(dice.choices(labels, weights, k=many))
+    )
+
+
+class TestStrata:
+    labels = "abcdef"
+
+    def lacking(self, examples, seed):
+        """Labels of four rows and more that one side does without."""
+        table = strata(examples, split(examples, seed=seed), by_output=True)
+        assert sum(line.train + line.dev for line in table) == sum(line.rows for line in table) == len(examples)
+        return [line.output for line in table if line.rows >= 4 and not (line.train and line.dev)]
+
+    def test_every_label_whose_share_is_a_row_stands_on_both_sides(self, monkeypatch):
+        examples = labelled(80, self.labels)
+        assert [self.lacking(examples, seed) for seed in range(12)] == [[]] * 12
+        monkeypatch.setattr("tuneworthy.data.split._stand_ins", lambda by_place, share: (set(), set()))
+        assert any(self.lacking(examples, seed) for seed in range(12))  # by chance alone one side would lack some
+
+    @settings(max_examples=8, deadline=None)
+    @given(st.integers(0, 50), st.integers(1, 60))
+    def test_added_rows_move_at_most_the_row_that_stood_in_for_each_label(self, seed, more):
+        old = labelled(180, self.labels)
+        new = labelled(more, self.labels, start=5_000)
+        was, now = sides(split(old, seed=seed)), sides(split([*new, *old], seed=seed))
+        moved = [example.expected for example in old if was[example.name] != now[example.name]]
+        assert len(moved) == len(set(moved)) <= len(self.labels)
+        assert len(moved) <= 2
+
+    def test_rows_in_one_line_where_outputs_are_no_labels(self):
+        examples = labelled(100, self.labels)
+        (line,) = strata(examples, split(examples, seed=0), by_output=False)
+        assert (line.output, line.rows, line.clusters) == ("", 100, 100)

@@ -33,6 +33,8 @@ class VersionInfo(Record):
     current: bool = False
     runs: tuple[str, ...] = ()
     """runs that measured it"""
+    releases: tuple[str, ...] = ()
+    """releases of such runs"""
     how: str = ""
     """the decision that made it; empty = imported or edited"""
 
@@ -128,7 +130,7 @@ def versions(folder: Path, *, row: str = "") -> tuple[VersionInfo, ...]:
 
     Args:
         row: only versions that hold this row, under any of the names that it had or has (the log tells), so that an
-            erasure request knows which runs learned from it.
+            erasure request knows which runs and releases learned from it.
 
     Raises:
         DataError: no version holds the row.
@@ -151,7 +153,8 @@ def versions(folder: Path, *, row: str = "") -> tuple[VersionInfo, ...]:
             dataset=dataset,
             when=_time(seconds),
             current=now is not None and name == now.version,
-            runs=_runs_of(project, name),
+            runs=_naming(name, project.runs, "verdict.json"),
+            releases=_naming(name, project.releases, "manifest.json"),
             how=f"{made[name].rule} by {made[name].who}" if name in made else "",
         )
         for name, (dataset, seconds) in sorted(found.items(), key=lambda item: item[1][1])
@@ -176,13 +179,10 @@ def _full_name(project: Project, start: str, now: Sequence[Example]) -> str:
     return fitting[0]
 
 
-def _runs_of(project: Project, name: str) -> tuple[str, ...]:
-    """Runs whose verdict names this version."""
-    found = []
-    for path in sorted(project.runs.glob("*/verdict.json")):
-        if f'"{name}"' in path.read_text("utf-8"):
-            found.append(path.parent.name)
-    return tuple(found)
+def _naming(version: str, folder: Path, record: str) -> tuple[str, ...]:
+    """Runs or releases whose record names this data version."""
+    paths = sorted(folder.glob(f"*/{record}"))
+    return tuple(path.parent.name for path in paths if f'"{version}"' in path.read_text("utf-8", "replace"))
 
 
 def _time(seconds: float) -> str:

@@ -150,10 +150,8 @@ class Batch:
 
     @cached_property
     def neighbours(self) -> neighbours.Neighbours:
-        """Near-identical inputs, found once for all checks. The turns of one conversation, or whatever else shares a
-        declared cluster, are not news."""
-        found = neighbours.find(self.normal_inputs)
-        return found.between([example.cluster for example in self.examples])
+        """Near-identical inputs, found once for all checks."""
+        return neighbours.find(self.inputs, [example.cluster for example in self.examples])
 
     def ref(self, number: int, note: str = "") -> RowRef:
         """The row with this number."""

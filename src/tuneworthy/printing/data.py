@@ -14,6 +14,7 @@ from tuneworthy.data.diff import Difference
 from tuneworthy.data.engine import Checked, Fixed, VersionInfo
 from tuneworthy.data.findings import excerpt
 from tuneworthy.data.read import Reading
+from tuneworthy.data.split import SplitReport
 from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
 from tuneworthy.report.wording import NOT_MEASURED, visible
 
@@ -122,20 +123,56 @@ def fixed(found: Fixed, folder: Path, *, as_json: bool, shown: int = 5) -> None:
         machine({"done": found.done, "decision": None if entry is None else entry.model_dump(mode="json")})
 
 
-def versions(found: Sequence[VersionInfo], folder: Path, *, as_json: bool) -> None:
-    """All versions, the newest last."""
+def divided(found: SplitReport, folder: Path, *, as_json: bool, shown: int = 30) -> None:
+    """How many rows of each label stand on which side."""
     console = people(as_json)
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("version", "rows", "when", "made by", "runs", ""):
+    grid.add_column("label" if len(found.strata) > 1 else "")
+    for name in ("rows", "clusters", "to learn from", "development"):
+        grid.add_column(name, justify="right")
+    for line in found.strata[:shown]:
+        grid.add_row(
+            visible(line.output) or "all", *(f"{n:,}" for n in (line.rows, line.clusters, line.train, line.dev))
+        )
+    if len(found.strata) > 1:
+        train, dev = len(found.split.train), len(found.split.dev)
+        grid.add_row("all", f"{train + dev:,}", "", f"{train:,}", f"{dev:,}", style="bold")
+    console.print(grid)
+    if len(found.strata) > shown:
+        console.print(f"… and {len(found.strata) - shown} more labels (--json names them all)")
+    console.print(
+        f"Seed {found.seed}, version {found.version[:12]}; left out: {found.exact_duplicates:,} exact duplicates, "
+        f"{found.leaked:,} rows that stand in the suite."
+    )
+    console.print("Near-duplicates stay together, and rows keep their side when others are added.")
+    next_step(console, "check", folder, "the five prerequisites")
+    if as_json:
+        machine(found)
+
+
+def versions(found: Sequence[VersionInfo], folder: Path, *, row: str, as_json: bool) -> None:
+    """All versions, the newest last; with `row`, those that hold it, and what learned from it."""
+    console = people(as_json)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("version", "rows", "when", "made by", "runs", "releases", ""):
         grid.add_column(name)
     for info in found:
         now = "now" if info.current else ""
         cells = (info.dataset.version[:12], f"{info.dataset.rows:,}", info.when, info.how or "import or edit")
-        grid.add_row(*(visible(cell) for cell in cells), ", ".join(info.runs) or "–", now)
+        grid.add_row(
+            *(visible(cell) for cell in cells), ", ".join(info.runs) or "–", ", ".join(info.releases) or "–", now
+        )
     console.print(grid)
+    if row:
+        learned = [f"{kind} {', '.join(names)}" for kind in ("runs", "releases") if (names := _named(found, kind))]
+        console.print(f"Learned from it, or chosen on it: {'; '.join(learned) or 'no run and no release'}.")
     next_step(console, "data diff VERSION now", folder, "what changed since")
     if as_json:
         machine(found)
+
+
+def _named(found: Sequence[VersionInfo], kind: str) -> list[str]:
+    return sorted({name for info in found for name in getattr(info, kind)})
 
 
 def difference(found: Difference, *, as_json: bool, shown: int = 10) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowRef, excerpt, many, some
-from tuneworthy.data.near import input_text, normal, without_template
+from tuneworthy.data.near import input_text, normal
+from tuneworthy.data.template import without_template
 
 RARE_LABEL = 10
 """Rows of a label below which little can be learnt, and nothing be measured on a development split of a quarter."""

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, many
-from tuneworthy.data.near import without_template
+from tuneworthy.data.template import without_template
 from tuneworthy.records import Record
 
 FOLDS = 5

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.data import near, shingles
+from tuneworthy.data import near
 from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, excerpt, output_text, that
-from tuneworthy.data.neighbours import CHARACTERS
+from tuneworthy.data.template import without_template
 
 CANDIDATES = 10
 """examples per case that are looked at; on HumanEval rephrasings the original is among them in 89 %"""
@@ -41,7 +41,7 @@ def check(batch: Batch) -> Found:
     if not batch.cases or not batch.examples:
         yield NotMeasured(check="leakage", what="examples that stand in the suite", reason="there are no cases yet")
         return
-    exact, close, how = _copies(batch)
+    exact, close = _copies(batch)
     sources = sorted({batch.examples[number].provenance.source for number, *_ in exact + close} - {""})
     told = f"; sources: {', '.join(sources[:5])}" if sources else ""
     if exact:
@@ -61,7 +61,7 @@ def check(batch: Batch) -> Found:
             check="leakage",
             kind="near",
             severity="review",
-            what=f"{that(len(close), 'come')} near to a case ({how}){told}",
+            what=f"{that(len(close), 'come')} near to a case{told}",
             why="what was learnt by heart looks like skill; `run` leaves these rows out of training",
             rows=tuple(
                 batch.ref(number, f"case {case} ({similarity:.2f}): {excerpt(batch.inputs[number])} ~ {asked[case]}")
@@ -76,28 +76,14 @@ Hit = tuple[int, str, float]
 """(row, id of the case, similarity)"""
 
 
-def _copies(batch: Batch) -> tuple[list[Hit], list[Hit], str]:
-    if sum(map(len, batch.normal_inputs)) <= CHARACTERS:
-        leaks = {leak.example: leak for leak in near.leaks(batch.examples, batch.cases)}
-        hits = [(n, leaks[e.name]) for n, e in enumerate(batch.examples) if e.name in leaks]
-        exact = [(n, leak.case, 1.0) for n, leak in hits if leak.kind == "exact"]
-        close = [(n, leak.case, leak.similarity) for n, leak in hits if leak.kind == "near"]
-        return exact, close, f"cosine of character counts ≥ {near.THRESHOLD}"
-    return _copies_of_many(batch)
-
-
-def _copies_of_many(batch: Batch) -> tuple[list[Hit], list[Hit], str]:
-    theirs = [near.normal(near.input_text(case.input)) for case in batch.cases]
-    same = {text: case.id for text, case in zip(theirs, batch.cases, strict=True)}
-    exact = [(n, same[text], 1.0) for n, text in enumerate(batch.normal_inputs) if text in same]
-    texts = near.without_template(theirs, batch.normal_inputs)
-    left, right, similarity = shingles.pairs(texts, between=len(theirs))
-    out = {number for number, *_ in exact}
-    best: dict[int, Hit] = {}
-    for case, row, value in zip(left.tolist(), (right - len(theirs)).tolist(), similarity.tolist(), strict=True):
-        if row not in out and value > best.get(row, (0, "", 0.0))[2]:
-            best[row] = (row, batch.cases[case].id, value)
-    return exact, list(best.values()), f"Jaccard of word pairs ≥ {shingles.THRESHOLD}"
+def _copies(batch: Batch) -> tuple[list[Hit], list[Hit]]:
+    """(exact, near)."""
+    leaks = {leak.example: leak for leak in near.leaks(batch.examples, batch.cases)}
+    hits = [(n, leaks[e.name]) for n, e in enumerate(batch.examples) if e.name in leaks]
+    exact, close = (
+        [(n, leak.case, leak.similarity) for n, leak in hits if leak.kind == kind] for kind in ("exact", "near")
+    )
+    return exact, close
 
 
 def check_rephrased(batch: Batch) -> Found:
@@ -120,7 +106,7 @@ def _rephrased(batch: Batch, embedder: Any) -> Iterator[Finding | NotMeasured]:
         reason = f"of {len(batch.cases):,} cases 1 in {step} was looked at"
         yield NotMeasured(check="leakage", what="rephrased cases, all of them", reason=reason)
     asked = [near.normal(near.input_text(case.input)) for case in cases]
-    texts = near.without_template(batch.normal_inputs, asked)
+    texts = without_template(batch.normal_inputs, asked)
     mine, theirs = texts[: len(batch.examples)], texts[len(batch.examples) :]
     few = len(mine) <= MOST_EMBEDDED
     nearest = np.tile(np.arange(len(mine)), (len(theirs), 1)) if few else _candidates(mine, theirs)
@@ -133,7 +119,7 @@ def _rephrased(batch: Batch, embedder: Any) -> Iterator[Finding | NotMeasured]:
         same, limit = np.ones_like(same), float(np.quantile(np.sort(margin, axis=1)[:, -2:][:, 0], 1 - CHANCE))
     else:
         limit = float(np.quantile(np.where(same, -1.0, margin).max(axis=1), 1 - CHANCE))
-    copies = {number for hits in _copies(batch)[:2] for number, *_ in hits}
+    copies = {number for hits in _copies(batch) for number, *_ in hits}
     hits = [
         (float(margin[c, k]), int(nearest[c, k]), cases[c])
         for c, k in np.argwhere((margin >= limit) & (similar >= LEAST) & same).tolist()
