@@ -311,6 +311,7 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
         alpha=ground.usecase.bar.alpha,
         seed=ground.usecase.seed,
         clusters={case.id: case.cluster for case in ground.cases if case.cluster},
+        judge=ground.yardstick.calibration,
     )
 
 

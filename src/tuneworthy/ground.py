@@ -51,7 +51,7 @@ class Ground:
     @cached_property
     def yardstick(self) -> Yardstick:
         """The scorers of the suite."""
-        primary, others = open_scorers(self.usecase)
+        primary, others = open_scorers(self.usecase, self.project.folder)
         return Yardstick(primary, tuple(others))
 
     def keep(self) -> None:

@@ -171,7 +171,11 @@ class Ladder:
             lever=lever,
             trained=lever in TRAINED,
             interval=arm_interval(
-                arm, binary=self.ground.yardstick.primary.binary, clusters=self._clusters, level=1 - self._alpha
+                arm,
+                binary=self.ground.yardstick.primary.binary,
+                clusters=self._clusters,
+                level=1 - self._alpha,
+                judge=self.ground.yardstick.calibration,
             ),
             n=len(scored),
             unscored=len(arm.unscored),
@@ -346,6 +350,7 @@ class Ladder:
             seed=self.ground.usecase.seed,
             alpha=self._alpha,
             clusters=self._clusters,
+            judge=self.ground.yardstick.calibration,
         )
 
     def _digests(self) -> dict[str, str]:

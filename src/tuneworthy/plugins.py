@@ -41,6 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "vocabulary": "tuneworthy.scorers.style:Vocabulary",
         "groundedness": "tuneworthy.scorers.groundedness:Groundedness",
         "refusal": "tuneworthy.scorers.refusal:Refusal",
+        "judge": "tuneworthy.scorers.judge:Judge",
     },
     "retrievers": {
         "bm25": "tuneworthy.retrievers.bm25:Bm25",

@@ -4,6 +4,7 @@ my-usecase/
   usecase.toml              what the user writes
   data/examples.jsonl       what the user has (also .csv, .parquet)
   suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
+                            judged.jsonl: what people say of answers; judge.json: how far a judge agrees with them
   docs/                     the documents, if knowledge is needed
   .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete;
                             releases and deployments.jsonl: not to be deleted
@@ -115,6 +116,16 @@ class Project:
     @property
     def registrations_file(self) -> Path:
         return self.folder / "suite" / "registrations.jsonl"
+
+    @property
+    def judged_file(self) -> Path:
+        """Answers that people judged, or pairs that they voted on: what a judge is held against."""
+        return self.folder / "suite" / "judged.jsonl"
+
+    @property
+    def calibration_file(self) -> Path:
+        """What holding the judge against people found."""
+        return self.folder / "suite" / "judge.json"
 
     # --- what is derived; safe to delete ---
 

@@ -296,6 +296,36 @@ class Score(Record):
             raise ValueError("a score has a value or a reason for having none, and not both")
 
 
+class JudgedAnswer(Record):
+    """What a person says of one answer: right or wrong."""
+
+    input: dict[str, JsonValue]
+    output: str
+    """the answer that was judged"""
+    right: bool
+    expected: JsonValue = None
+    """the expected output, where the judge is to see it as well"""
+    evidence: str = ""
+    arm: str = ""
+    """whose answer it is, where that is known: a judge may err more on one arm than on another"""
+    by: str = ""
+    why: str = ""
+
+
+class Vote(Record):
+    """What a person says of two answers to one input, without knowing whose they are."""
+
+    input: dict[str, JsonValue]
+    one: str
+    two: str
+    better: Literal["one", "two", "tie"]
+    pair: str = ""
+    """names the pair; the key says which arm wrote which"""
+    evidence: str = ""
+    by: str = ""
+    why: str = ""
+
+
 class Passage(Record):
     """A retrieved piece of a document."""
 
@@ -368,6 +398,56 @@ class Interval(Record):
     high: float
     level: float = 0.95
     method: str = ""
+
+
+class Calibration(Record):
+    """A judge held against people on the same answers."""
+
+    judge: str
+    """digest of the judge: model, rubric, prompt, shape of the task"""
+    labels: str
+    """digest of the file with what people said"""
+    n: int
+    """answers that both have judged; several people on one answer count once, by their majority"""
+    right: int
+    """of them, right in the eyes of people"""
+    split: int = 0
+    """answers left out because people were evenly split"""
+    unscored: dict[str, int] = {}
+    """reason → answers that the judge could not judge"""
+    agreement: Interval
+    kappa: Interval | None
+    """agreement beyond chance; None where one of the two used one verdict only"""
+    base_rate: Interval
+    """share right in the eyes of people"""
+    judged_right: Interval
+    """share right in the eyes of the judge"""
+    sensitivity: Interval | None
+    """of what people call right, the share that the judge calls right; None without any"""
+    specificity: Interval | None
+    """of what people call wrong, the share that the judge calls wrong"""
+    same_again: Interval
+    """verdicts that stay when the same question is asked twice"""
+    order_kept: Interval
+    """verdicts that stay when the order is swapped: of the answers (pairwise), of the words right and wrong (rubric)"""
+    first_preferred: Interval | None
+    """of the verdicts that do not stay, the share that goes to what is named first both times; None without any"""
+    order_p: float = 1.0
+    """two-sided sign test of the same"""
+    length_correlation: float | None = None
+    """rank correlation of the judge's error (judge minus people) with the length of the answer, or, pairwise, with the
+    difference in length; None where there is no error or no spread"""
+    length_p: float | None = None
+    obeyed: Interval | None = None
+    """of the wrong answers that the judge finds wrong, the share that passes once the answer itself asks to be called
+    right; None without any, and pairwise"""
+    arms: dict[str, Interval] = {}
+    """arm → share of its answers on which judge and people agree, where labels name their arm"""
+    arms_p: float | None = None
+    """smallest p, after Holm, that the judge errs differently on two arms; None below two arms"""
+    problems: tuple[str, ...] = ()
+    """why this judge may not carry the bar; empty = it may"""
+    warnings: tuple[str, ...] = ()
 
 
 class Comparison(Record):

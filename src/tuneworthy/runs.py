@@ -30,6 +30,7 @@ from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.records import (
     Answer,
     Arm,
+    Calibration,
     Candidate,
     CaseResult,
     Comparison,
@@ -180,7 +181,15 @@ class RunRecord(Record):
     """everything that was not measured, one sentence each"""
 
     def compare(
-        self, reference: str, candidate: str, *, binary: bool, alpha: float, seed: int, clusters: Mapping[str, str]
+        self,
+        reference: str,
+        candidate: str,
+        *,
+        binary: bool,
+        alpha: float,
+        seed: int,
+        clusters: Mapping[str, str],
+        judge: Calibration | None = None,
     ) -> Comparison:
         """Two arms of this run, case by case: as registered, or else exploratory.
 
@@ -196,6 +205,7 @@ class RunRecord(Record):
             seed=seed,
             alpha=alpha,
             clusters=clusters,
+            judge=judge,
         )
 
     def _arm(self, name: str) -> Arm:

@@ -210,6 +210,44 @@ class ScorerSpec(Record):
     """its settings, e.g. {pattern = "^[A-Z]"}"""
 
 
+class Anchor(Record):
+    """One answer that a judge is shown with its verdict."""
+
+    answer: str = Field(min_length=1)
+    """the text of the answer"""
+    right: bool
+    """whether it is right by the rubric"""
+    why: str = ""
+    """the reason, in a few words"""
+
+
+MOST_ANCHORS = 4
+"""Few: each lengthens every question to the judge, and many make it a copy of its examples."""
+
+
+class JudgeSpec(Record):
+    """A model as a scorer, under the name `judge`; usable only after `tuneworthy suite judge`."""
+
+    rubric: str = Field(min_length=10)
+    """what makes an answer right (rubric) or better (pairwise), as you would tell a colleague"""
+    mode: Literal["rubric", "pairwise"] = "rubric"
+    """rubric: right or wrong; pairwise: at least as good as the expected output, asked in both orders"""
+    model: ModelChoice
+    """who judges; better not the base model of the arms, which likes its own answers"""
+    anchors: tuple[Anchor, ...] = Field(default=(), max_length=MOST_ANCHORS)
+    """rubric: a few answers with their verdicts, shown to the judge"""
+    max_tokens: int = Field(default=64, ge=1)
+    """longest reply of the judge"""
+    least_kappa: float = Field(default=0.4, ge=0.0, lt=1.0)
+    """agreement with people beyond chance that the bar asks for (Cohen's kappa)"""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> JudgeSpec:
+        if self.anchors and self.mode == "pairwise":
+            raise ValueError('anchors are right or wrong by themselves, so they belong to mode = "rubric"')
+        return self
+
+
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 NAME_MOST = 80
 
@@ -235,6 +273,8 @@ class UseCase(Record):
     budget: Budget = Budget()
     hardware: Hardware = Hardware()
     scorers: tuple[ScorerSpec, ...] = ()
+    judge: JudgeSpec | None = None
+    """a model as a scorer; needed where the metric of the bar or a scorer is `judge`"""
     metric_settings: dict[str, Json] = {}
     """settings of the primary scorer, e.g. {pattern = "^[A-Z]"}"""
     override: dict[Gate, Annotated[str, AfterValidator(_sentence)]] = {}
@@ -254,6 +294,8 @@ class UseCase(Record):
         problem = _unfit(self.output.kind, self.bar.metric, [spec.name for spec in self.scorers])
         if problem is not None:
             raise ValueError(str(problem))
+        if JUDGE in (self.bar.metric, *(spec.name for spec in self.scorers)) and self.judge is None:
+            raise ValueError(str(_judge_missing()))
         return self
 
     @property
@@ -262,10 +304,12 @@ class UseCase(Record):
         return None if self.change.knowledge == "none" else self.change.knowledge
 
 
+JUDGE = "judge"
+
 METRICS: dict[str, tuple[str, ...]] = {
     "label": ("classification", "exact"),
-    "json": ("fields", "json_exact", "json_schema", "exact"),
-    "text": ("exact", "contains", "squad_f1", "squad_em", "regex", "rouge_l", "chrf", "bleu", "similarity"),
+    "json": ("fields", "json_exact", "json_schema", "exact", "judge"),
+    "text": ("exact", "contains", "squad_f1", "squad_em", "regex", "rouge_l", "chrf", "bleu", "similarity", "judge"),
 }
 """Scorers that can carry the bar, by kind of output; the first is the default of `init`."""
 
@@ -328,14 +372,23 @@ def _unfit(kind: str, metric: str, further: Sequence[str]) -> Problem | None:
     )
 
 
+def _judge_missing() -> Problem:
+    return Problem(
+        "judge", "", "missing, and the scorer `judge` is wanted", "add a table [judge] with rubric and model"
+    )
+
+
 def _unfit_table(table: Mapping[str, Any]) -> Iterator[Problem]:
     """The same for a file with other mistakes, so that this one is not found a run later."""
     output, bar, scorers = table.get("output"), table.get("bar"), table.get("scorers", [])
     if not isinstance(output, dict) or not isinstance(bar, dict) or not isinstance(scorers, list):
         return
     kind, metric = output.get("kind"), bar.get("metric")
+    names = [spec.get("name") for spec in scorers if isinstance(spec, dict)]
+    if JUDGE in (metric, *names) and "judge" not in table:
+        yield _judge_missing()
     if isinstance(kind, str) and isinstance(metric, str) and kind in METRICS:
-        problem = _unfit(kind, metric, [str(spec.get("name")) for spec in scorers if isinstance(spec, dict)])
+        problem = _unfit(kind, metric, [str(name) for name in names])
         if problem is not None:
             yield problem
 

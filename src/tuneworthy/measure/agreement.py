@@ -99,7 +99,7 @@ def fleiss_kappa(counts: ArrayLike) -> float | None:
 
 def corrected_rate(
     rate: float,
-    n: int,
+    n: float,
     *,
     sensitivity: tuple[float, int],
     specificity: tuple[float, int],
@@ -109,7 +109,7 @@ def corrected_rate(
     judge's own uncertainty in the interval (Lee et al., arXiv 2511.21140); cut to [0, 1].
 
     Args:
-        rate: share that the judge calls right, of `n`.
+        rate: share that the judge calls right, of `n`; clustered cases give their effective number.
         sensitivity, specificity: (estimate, labels it rests on).
 
     Raises:
@@ -118,7 +118,7 @@ def corrected_rate(
     (q1, m1), (q0, m0) = sensitivity, specificity
     power = _power(q1, q0)
     theta = (rate + q0 - 1) / power
-    spread = rate * (1 - rate) / n + theta**2 * q1 * (1 - q1) / m1 + (1 - theta) ** 2 * q0 * (1 - q0) / m0
+    spread = _variance(rate, n) + theta**2 * _variance(q1, m1) + (1 - theta) ** 2 * _variance(q0, m0)
     found = _normal(theta, math.sqrt(spread) / power, level, "Rogan-Gladen")
     cut = {name: min(1.0, max(0.0, getattr(found, name))) for name in ("value", "low", "high")}
     return found.model_copy(update=cut)
@@ -141,7 +141,7 @@ def corrected_difference(
     (q1, m1), (q0, m0) = sensitivity, specificity
     power = _power(q1, q0)
     delta = difference / power
-    spread = se**2 + delta**2 * (q1 * (1 - q1) / m1 + q0 * (1 - q0) / m0)
+    spread = se**2 + delta**2 * (_variance(q1, m1) + _variance(q0, m0))
     return _normal(delta, math.sqrt(spread) / power, level, "Rogan-Gladen, paired")
 
 
@@ -208,6 +208,15 @@ def _power(sensitivity: float, specificity: float) -> float:
     if power <= 0:
         raise ValueError(f"a judge with sensitivity {sensitivity:g} and specificity {specificity:g} is no judge")
     return power
+
+
+def _variance(share: float, n: float) -> float:
+    """Of an observed share. Where it is 0 or 1, that of one more error in two more trials: no error seen in few trials
+    is no proof that there is none, and a variance of 0 would say so (Agresti and Coull, Am Stat 52:119, 1998)."""
+    if 0 < share < 1:
+        return share * (1 - share) / n
+    seen = (share * n + 1) / (n + 2)
+    return seen * (1 - seen) / (n + 2)
 
 
 def _weight(y: np.ndarray, f: np.ndarray, g: np.ndarray) -> float:

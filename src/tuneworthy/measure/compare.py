@@ -8,14 +8,15 @@ cases that share clusters: sign-flip permutation decides, t interval (cluster-ro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuneworthy.errors import NotComparable
 from tuneworthy.measure import statistics
-from tuneworthy.records import Arm, Comparison, Interval, Record
+from tuneworthy.measure.agreement import corrected_difference, corrected_rate
+from tuneworthy.records import Arm, Calibration, Comparison, Interval, Record
 
 SAME = 1e-9
 """scores closer than this are equal: sums of decimals differ in the last digit"""
@@ -64,6 +65,7 @@ def compare(
     seed: int = 0,
     alpha: float = 0.05,
     clusters: Clusters | None = None,
+    judge: Calibration | None = None,
 ) -> Comparison:
     """Compare two arms over the cases scored in both; differences are candidate minus reference.
 
@@ -73,6 +75,8 @@ def compare(
         seed: of the permutation draws.
         alpha: two-sided level of the test; intervals have level 1 - alpha.
         clusters: case id → cluster, used where at least two of the cases share one.
+        judge: where a judge gave the scores, how far it agrees with people: the difference is then the one that people
+            would see, and its interval holds the judge's error.
 
     Raises:
         NotComparable: other cases, another decoding policy, a case twice, or a binary score beside 0 and 1.
@@ -87,6 +91,8 @@ def compare(
     dropped = len(known) - len(pairs.ids)
     wins, losses = int((d > 0).sum()), int((d < 0).sum())
     measured = _binary(pairs, wins, losses, alpha) if binary and groups is None else _graded(d, groups, seed, alpha)
+    if judge is not None and d.size > 1:
+        measured = _as_people_see(measured, d, groups, judge, 1 - alpha)
     return Comparison(
         reference=reference.name,
         candidate=candidate.name,
@@ -106,8 +112,16 @@ def compare(
     )
 
 
-def arm_interval(arm: Arm, binary: bool, *, clusters: Clusters | None = None, level: float = 0.95) -> Interval | None:
-    """Mean score of an arm with its interval: Wilson for binary scores, t for graded ones.
+def arm_interval(
+    arm: Arm,
+    binary: bool,
+    *,
+    clusters: Clusters | None = None,
+    level: float = 0.95,
+    judge: Calibration | None = None,
+) -> Interval | None:
+    """Mean score of an arm with its interval: Wilson for binary scores, t for graded ones. Where a `judge` gave the
+    scores, the share that people would call right, with the judge's error in the interval (Rogan-Gladen).
 
     None when nothing was scored, or when graded scores do not vary.
 
@@ -119,7 +133,11 @@ def arm_interval(arm: Arm, binary: bool, *, clusters: Clusters | None = None, le
     if binary:
         _require_binary(_Pairs(list(scores), values, values), arm.name)
         values = values.round()
-    return statistics.mean_interval(values, groups=_groups(list(scores), clusters), level=level)
+    groups = _groups(list(scores), clusters)
+    if judge is None or not values.size:
+        return statistics.mean_interval(values, groups=groups, level=level)
+    n = statistics.effective_n(values, groups=groups)
+    return corrected_rate(float(values.mean()), n, **_errors(judge), level=level)
 
 
 def format_and_content(
@@ -192,6 +210,11 @@ def identical_answers(reference: Arm, candidate: Arm) -> bool:
 # --- parts ---------------------------------------------------------------------------------------
 
 
+class _Errors(TypedDict):
+    sensitivity: tuple[float, int]
+    specificity: tuple[float, int]
+
+
 class _Measured(NamedTuple):
     difference: Interval | None
     p: float
@@ -228,6 +251,36 @@ def _graded(d: NDArray[np.float64], groups: list[str] | None, seed: int, alpha: 
         note = f"{n} cases in {count} clusters, treated as wholes{rough}"
     interval = statistics.paired_t_interval(d, groups=groups, level=1 - alpha)
     return _Measured(interval, statistics.sign_flip(d, groups=groups, seed=seed), test, note)
+
+
+def _as_people_see(
+    measured: _Measured, d: NDArray[np.float64], groups: list[str] | None, judge: Calibration, level: float
+) -> _Measured:
+    """The difference that people would see, where the judge errs alike on both arms. The test stays: a difference of 0
+    in the judge's eyes is one of 0 in theirs."""
+    by_judge = float(d.mean())
+    errors = _errors(judge)
+    # where no case differs, the spread of one that might have (Tango's bound) stands in for a spread of 0
+    se = statistics.standard_error(d, groups=groups) or statistics.tango(0, 0, d.size).high / 2
+    told = f"by the judge alone {100 * by_judge:+.1f} points"
+    note = f"{measured.note}; {told}" if measured.note else told
+    return measured._replace(
+        difference=corrected_difference(by_judge, se, **errors, level=level), tango=None, note=note
+    )
+
+
+def _errors(judge: Calibration) -> _Errors:
+    """(estimate, labels it rests on), as the corrections take them.
+
+    Raises:
+        NotComparable: people called all labelled answers right, or all wrong.
+    """
+    if judge.sensitivity is None or judge.specificity is None:
+        raise NotComparable("the judge's errors are not known", next="label right and wrong answers")
+    return {
+        "sensitivity": (judge.sensitivity.value, judge.right),
+        "specificity": (judge.specificity.value, judge.n - judge.right),
+    }
 
 
 def _too_few_differ(differing: int, n: int, smallest: float, alpha: float, clustered: bool = False) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tuneworthy.answering import Answerer
 from tuneworthy.models.answers import AnswerStore
-from tuneworthy.records import Answer, Arm, Case, CaseResult, Score
+from tuneworthy.records import Answer, Arm, Calibration, Case, CaseResult, Score
+from tuneworthy.scorers.judge import Judge
 from tuneworthy.seams import Scorer
 
 
@@ -18,6 +19,18 @@ class Yardstick:
 
     primary: Scorer
     others: tuple[Scorer, ...] = field(default=())
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How far the judge that carries the bar agrees with people; None where no judge carries it."""
+        return self.primary.calibration if isinstance(self.primary, Judge) else None
+
+    def foresee(self, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
+        """Let judges judge all answers at once; they keep what they said, so that `judge` asks nothing again."""
+        pairs = [(case, a.text) for case, a in zip(cases, answers, strict=True) if a.error is None]
+        for scorer in (self.primary, *self.others):
+            if isinstance(scorer, Judge):
+                scorer.score_all(pairs)
 
     def judge(self, case: Case, answer: Answer, evidence_found: bool | None = None) -> CaseResult:
         """Score one answer. A failed channel is unscored; a bad answer is a score."""
@@ -54,6 +67,7 @@ def measure(
         on_progress: called with (cases answered, cases).
     """
     answers = _answers(answerer, cases, AnswerStore(store, answerer.key), on_progress)
+    yardstick.foresee(cases, answers)
     results = tuple(
         yardstick.judge(case, answer, _evidence_found(answerer, case))
         for case, answer in zip(cases, answers, strict=True)

@@ -61,8 +61,7 @@ def wilson(k: float, n: float, *, level: float = 0.95) -> Interval:
 def mean_interval(values: ArrayLike, *, groups: Groups = None, level: float = 0.95) -> Interval | None:
     """Interval of the mean of scores in [0, 1]: Wilson where all are 0 or 1, else t (limits cut to [0, 1]).
 
-    Clustered 0/1 scores get Wilson's interval for the effective number of cases p(1-p)/SE² (Dean and Pagano,
-    J Surv Stat Methodol 3:484, 2015); where all agree, for the number of clusters.
+    Clustered 0/1 scores get Wilson's interval for their effective number.
     None when there is no value, or when graded scores do not vary (a t interval of width 0 would be a lie).
     """
     x = np.asarray(values, dtype=float)
@@ -74,9 +73,18 @@ def mean_interval(values: ArrayLike, *, groups: Groups = None, level: float = 0.
         return found.model_copy(update=cut) if found else None
     if groups is None:
         return wilson(float(x.sum()), x.size, level=level)
-    p, se = float(x.mean()), standard_error(x, groups=groups)
-    n = min(x.size, p * (1 - p) / se**2) if se > 0 else len(set(groups))
+    p, n = float(x.mean()), effective_n(x, groups=groups)
     return wilson(p * n, n, level=level).model_copy(update={"method": "Wilson, effective n"})
+
+
+def effective_n(values: ArrayLike, *, groups: Groups = None) -> float:
+    """How many independent 0/1 scores these are worth: p(1-p)/SE², at most their number; where all agree, the number of
+    clusters (Dean and Pagano, J Surv Stat Methodol 3:484, 2015)."""
+    x = np.asarray(values, dtype=float)
+    if groups is None:
+        return float(x.size)
+    p, se = float(x.mean()), standard_error(x, groups=groups)
+    return min(float(x.size), p * (1 - p) / se**2) if se > 0 else float(len(set(groups)))
 
 
 def standard_error(values: ArrayLike, *, groups: Groups = None) -> float:

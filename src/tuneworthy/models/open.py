@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuneworthy import plugins
+from tuneworthy.content import digest, folder_digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.local.files import resolve
+from tuneworthy.models.local.files import DECIDING, resolve, weight_files
 from tuneworthy.seams import Model
 from tuneworthy.usecase import UseCase
 
@@ -28,6 +29,34 @@ def open_model(usecase: UseCase, folder: Path) -> Model:
     else:
         model = plugins.load("models", "local")(choice, hardware=usecase.hardware, folder=folder)
     return model
+
+
+def require_allowed(usecase: UseCase) -> None:
+    """Refuse an endpoint that the privacy posture forbids, before anything is sent or loaded.
+
+    Raises:
+        PrivacyRefused: see `openai_compatible.require_allowed`.
+    """
+    if usecase.model.endpoint:
+        from tuneworthy.models.openai_compatible import require_allowed as require
+
+        require(usecase.model.endpoint, usecase.privacy)
+
+
+def model_name(usecase: UseCase, folder: Path) -> str:
+    """Names what `open_model` would open, by the content of its files; loads nothing.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    choice = usecase.model
+    if choice.endpoint:
+        return digest(["endpoint", choice.endpoint.rstrip("/"), choice.base])
+    if choice.base == SCRIPTED:
+        return digest(["scripted", folder_digest(folder, ["scripted.json"])])
+    place = resolve(choice, folder)
+    names = [*DECIDING, *(path.name for path in weight_files(place))]
+    return digest(["local", choice.precision, folder_digest(place, names)])
 
 
 def answer_tokens(usecase: UseCase, folder: Path) -> Callable[[str], int] | None:

@@ -57,18 +57,28 @@ def open_endpoint(choice: ModelChoice, *, privacy: Privacy, patience: Patience |
         PrivacyRefused: on_premises, and the host is neither this machine nor in a private network.
         ModelError: the environment variable for the key is not set, or the URL is none.
     """
-    host = _host(choice.endpoint)
-    if privacy == "on_premises" and not is_private(host):
-        raise PrivacyRefused(
-            f"the privacy posture is on_premises, but {host} is not a host of your own network",
-            next="use a local model, or change privacy in usecase.toml if sending the data there is allowed",
-        )
+    require_allowed(choice.endpoint, privacy)
     key = os.environ.get(choice.api_key_env, "").strip() if choice.api_key_env else ""
     if choice.api_key_env and not key:
         raise ModelError(f"the environment variable {choice.api_key_env} is not set", next="set it to the API key")
     if not (key.isascii() and key.isprintable()):
         raise ModelError(f"the environment variable {choice.api_key_env} holds no API key", next="copy the key again")
     return Endpoint(choice.base, choice.endpoint.rstrip("/"), key, patience or Patience())
+
+
+def require_allowed(endpoint: str, privacy: Privacy) -> None:
+    """Refuse a host that the privacy posture does not allow; nothing is sent.
+
+    Raises:
+        PrivacyRefused: on_premises, and the host is neither this machine nor in a private network.
+        ModelError: the URL is none.
+    """
+    host = _host(endpoint)
+    if privacy == "on_premises" and not is_private(host):
+        raise PrivacyRefused(
+            f"the privacy posture is on_premises, but {host} is not a host of your own network",
+            next="use a local model, or change privacy in usecase.toml if sending the data there is allowed",
+        )
 
 
 def is_private(host: str) -> bool:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from tuneworthy.records import Case, Score
@@ -61,6 +63,36 @@ def unfenced(text: str) -> str:
 def readings(output: str, lenient: bool) -> list[str]:
     """The ways in which an output may be read: as it is; leniently, also as the text inside a code fence."""
     return [output, unfenced(output)] if lenient else [output]
+
+
+BEGINNING = 200
+"""Characters in which a refusal shows itself; later "I cannot say whether …" is part of an answer."""
+
+PHRASES = (
+    r"\bi(?: am|'m) (?:sorry|afraid)\b.{0,40}\b(?:can't|cannot|can not|unable|not able|won't|don't)\b",
+    r"\bi (?:can't|cannot|can not|won't|will not|must decline)\b",
+    r"\bi(?:'m| am) (?:unable|not able|not allowed) to\b",
+    r"\b(?:as an ai|as a language model)\b",
+    r"\bich kann (?:dir|ihnen|das|dabei|dazu|hierzu|diese|nicht)\b.{0,40}\b(?:nicht|keine?n?)\b",
+    r"\bich kann (?:leider )?nicht\b",
+    r"\bje ne (?:peux|suis) pas\b",
+    r"\bno puedo\b.{0,30}\b(?:ayudar|responder|hacer|proporcionar)",
+)
+"""English, German, French and Spanish; more through the setting `phrases`."""
+
+
+def refuses(text: str, phrases: Iterable[str] = ()) -> bool:
+    """Is this text a refusal, by its beginning? `phrases` are further plain texts that are one."""
+    return _refusals(tuple(phrases)).search(_apostrophes(text)[:BEGINNING]) is not None
+
+
+@lru_cache(maxsize=32)
+def _refusals(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join([*PHRASES, *(re.escape(_apostrophes(phrase)) for phrase in phrases)]))
+
+
+def _apostrophes(text: str) -> str:
+    return normal(text).replace("’", "'").casefold()
 
 
 def strict_json(text: str) -> Any:

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.records import Case, Score
-from tuneworthy.scorers.reading import MISSING, accepted, normal, unfenced
+from tuneworthy.scorers.reading import MISSING, accepted, normal, refuses, unfenced
 from tuneworthy.usecase import Output
-
-BEGINNING = 200
-"""Characters in which a refusal shows itself; later "I cannot say whether …" is part of an answer."""
-
-PHRASES = (
-    r"\bi(?: am|'m) (?:sorry|afraid)\b.{0,40}\b(?:can't|cannot|can not|unable|not able|won't|don't)\b",
-    r"\bi (?:can't|cannot|can not|won't|will not|must decline)\b",
-    r"\bi(?:'m| am) (?:unable|not able|not allowed) to\b",
-    r"\b(?:as an ai|as a language model)\b",
-    r"\bich kann (?:dir|ihnen|das|dabei|dazu|hierzu|diese|nicht)\b.{0,40}\b(?:nicht|keine?n?)\b",
-    r"\bich kann (?:leider )?nicht\b",
-    r"\bje ne (?:peux|suis) pas\b",
-    r"\bno puedo\b.{0,30}\b(?:ayudar|responder|hacer|proporcionar)",
-)
-"""English, German, French and Spanish; more through the setting `phrases`."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +46,4 @@ class Refusal:
 
     def refuses(self, text: str) -> bool:
         """Is this text a refusal?"""
-        return self._pattern.search(normal(text).replace("’", "'").casefold()[:BEGINNING]) is not None
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        own = [re.escape(normal(phrase).replace("’", "'").casefold()) for phrase in self.phrases]
-        return re.compile("|".join([*PHRASES, *own]))
+        return refuses(text, self.phrases)

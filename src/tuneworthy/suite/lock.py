@@ -19,6 +19,7 @@ from tuneworthy.errors import SuiteChanged, SuiteNotLocked
 from tuneworthy.project import Project
 from tuneworthy.records import Case, Record
 from tuneworthy.rendering import render_expected
+from tuneworthy.scorers.judge import Judge
 from tuneworthy.scorers.open import open_scorers, scorer_record
 from tuneworthy.usecase import UseCase
 
@@ -60,10 +61,10 @@ def lock(
             not accept, the same id or input twice, answers longer than output.max_tokens.
         SuiteChanged: another lock exists and `again` is not given.
     """
-    _require_lockable(usecase, cases)
+    _require_lockable(usecase, cases, project.folder)
     if answer_tokens is not None:
         _require_room(usecase, cases, answer_tokens)
-    fresh = describe(usecase, cases)
+    fresh = describe(usecase, cases, project.folder)
     if project.lock_file.exists() and not again:
         old = read(project.lock_file)
         changes = list(_changes(old, fresh))
@@ -91,7 +92,7 @@ def verify(project: Project, usecase: UseCase, cases: Sequence[Case]) -> SuiteLo
         )
     locked = read(project.lock_file)
     twice = [f"case {case} stands twice" for case in _repeated(case.id for case in cases)]
-    changes = [*twice, *_changes(locked, describe(usecase, cases))]
+    changes = [*twice, *_changes(locked, describe(usecase, cases, project.folder))]
     if changes:
         raise _changed(changes, project.lock_file)
     return locked
@@ -119,9 +120,9 @@ def read(path: Path) -> SuiteLock:
     return found
 
 
-def describe(usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
-    """What a lock would say about this suite."""
-    primary, others = open_scorers(usecase)
+def describe(usecase: UseCase, cases: Sequence[Case], folder: Path = Path()) -> SuiteLock:
+    """What a lock would say about this suite. `folder` holds usecase.toml."""
+    primary, others = open_scorers(usecase, folder)
     return SuiteLock(
         cases={case.id: _fields(case) for case in cases},
         scorers=tuple(scorer_record(scorer) for scorer in (primary, *others)),
@@ -131,7 +132,7 @@ def describe(usecase: UseCase, cases: Sequence[Case]) -> SuiteLock:
     )
 
 
-def _require_lockable(usecase: UseCase, cases: Sequence[Case]) -> None:
+def _require_lockable(usecase: UseCase, cases: Sequence[Case], folder: Path) -> None:
     if len(cases) < MIN_CASES:
         raise SuiteNotLocked(
             f"{len(cases)} cases cannot be locked",
@@ -153,13 +154,15 @@ def _require_lockable(usecase: UseCase, cases: Sequence[Case]) -> None:
             why="a case that counts twice makes the interval too narrow",
             next="keep one of each",
         )
-    _require_winnable(usecase, cases)
+    _require_winnable(usecase, cases, folder)
 
 
-def _require_winnable(usecase: UseCase, cases: Sequence[Case]) -> None:
+def _require_winnable(usecase: UseCase, cases: Sequence[Case], folder: Path) -> None:
     """The expected output itself must be a right answer: an unknown label or a broken schema makes a case that no
-    lever can win."""
-    primary, _ = open_scorers(usecase)
+    lever can win. A judge errs at times, which its calibration counts, so it is not asked."""
+    primary, _ = open_scorers(usecase, folder)
+    if isinstance(primary, Judge):
+        return
     lost = {}
     for case in cases:
         score = primary.score(case, render_expected(usecase.output, case.expected))
