@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tomllib
 from copy import deepcopy
 from typing import get_args
@@ -339,8 +340,8 @@ def test_every_key_is_explained_with_its_default():
     told = init.explain()
     lines = told.split("\n")
     for model, key, field in ALL_KEYS:
-        if model is UseCase and f"\n[{key}" in told.replace("[[", "["):
-            continue
+        if re.search(rf"^\[+([a-z.]+\.)?{key}[\].]", told, re.MULTILINE):
+            continue  # a table of its own
         places = [number for number, line in enumerate(lines) if line.startswith(f"{key} = ")]
         assert places, f"{model.__name__}.{key} is not in the explanation"
         assert any(lines[number - 1].startswith("# ") for number in places), f"{model.__name__}.{key} has no meaning"

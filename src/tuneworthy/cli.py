@@ -282,6 +282,21 @@ def suite_lock(
     start.suite(flow.lock_suite(folder, again=again), folder, as_json=json)
 
 
+@suite_app.command("judge")
+def suite_judge(
+    folder: Folder = Path(),
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="What people said, one JSON object a line; kept with the suite.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold the judge against people: agreement, bias, and whether it may carry the bar. Exit 3 when it may not."""
+    from tuneworthy import flow
+    from tuneworthy.printing import judge
+
+    raise typer.Exit(judge.calibrated(flow.calibrate_judge(folder, labels), folder, as_json=json))
+
+
 @suite_app.command("status")
 def suite_status(folder: Folder = Path(), json: Json = False) -> None:
     """What this many cases can detect, and how often they were opened."""
@@ -360,11 +375,17 @@ def compare(
     ],
     metric: Annotated[str, typer.Option(help="Logs: the score that decides.", show_default="the only one")] = "",
     against: Annotated[str, typer.Option(help="Logs: the arm to compare with.", show_default="the first")] = "",
+    blind: Annotated[
+        Path | None, typer.Option("--blind", help="Write pairs for people to vote on, whose order says nothing.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option("--votes", help="Count the votes on such pairs: sign test and interval.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Compare arms case by case, with interval and test: two of the last run, or those in logs of other tools."""
+    """Compare arms case by case: two of the last run, by score or by people who vote blind; or logs of other tools."""
     from tuneworthy import flow
-    from tuneworthy.printing import verdict
+    from tuneworthy.printing import judge, verdict
 
     if any(Path(arm).suffix in (".json", ".jsonl", ".eval") for arm in arms):
         found = flow.judge([Path(arm) for arm in arms], metric=metric, against=against)
@@ -372,6 +393,14 @@ def compare(
     if len(arms) not in (2, 3) or metric or against:
         raise typer.BadParameter("name two arms and the folder (prompt lora FOLDER), or log files")
     folder = Path(arms[2]) if len(arms) == 3 else Path()
+    if blind and votes:
+        raise typer.BadParameter("first --blind, then --votes")
+    if blind:
+        judge.blind(flow.blind_pairs(folder, arms[0], arms[1], blind), blind, folder, as_json=json)
+        return
+    if votes:
+        counted = flow.count_votes(folder, arms[0], arms[1], votes)
+        raise typer.Exit(judge.voted(counted, folder, votes, as_json=json))
     raise typer.Exit(verdict.comparison(flow.compare(folder, arms[0], arms[1]), as_json=json))
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
-from tuneworthy.data import near, read
+from tuneworthy.content import file_digest, write_whole
+from tuneworthy.data import judged, near, read
 from tuneworthy.data import split as splits
 from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
@@ -28,13 +29,16 @@ from tuneworthy.levers import price as prices
 from tuneworthy.levers import small_arms, tuned
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.small_arms import Learner, Trainings
+from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
+from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.project import Project, open_project
-from tuneworthy.records import Comparison, Example, LeverResult
+from tuneworthy.records import Calibration, Comparison, Example, LeverResult
 from tuneworthy.report import html
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.runs import GateResult, RunRecord
+from tuneworthy.scorers.judge import uncalibrated
 from tuneworthy.seams import Tunable
 from tuneworthy.suite import build
 from tuneworthy.suite import lock as locks
@@ -297,13 +301,7 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
     Raises:
         SuiteChanged: the suite is not the one that the run measured.
     """
-    project = open_project(folder)
-    record = _last_run(project)
-    ground = prepare(project)
-    if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):
-        raise SuiteChanged(
-            "the last run measured another suite", next="run: tuneworthy run", where=str(project.lock_file)
-        )
+    record, ground = _measured(open_project(folder))
     return record.compare(
         reference,
         candidate,
@@ -318,6 +316,46 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
 def judge(logs: Sequence[Path], *, metric: str, against: str) -> Judged:
     """Arms in logs of other tools, case by case. Exploratory: nobody locked those cases."""
     return outside.judge(logs, metric=metric, against=against)
+
+
+def calibrate_judge(folder: Path, labels: Path | None) -> Calibration:
+    """Hold the judge against people on suite/judged.jsonl, or on a file that is taken there; write suite/judge.json.
+
+    Raises:
+        PrivacyRefused: the judge's endpoint is not allowed.
+        GateRefused: too few labels.
+        DataError: the labels cannot be read, or others lie in suite/judged.jsonl.
+    """
+    project = open_project(folder)
+    with project.busy("suite judge"):
+        asked = uncalibrated(project.usecase, project.folder)
+        if labels is not None:
+            judged.take(labels, project)
+        found = calibrate(asked, judged.read(project), labels_digest=file_digest(project.judged_file))
+        write_whole(project.calibration_file, found.model_dump_json(indent=1) + "\n")
+    return found
+
+
+def blind_pairs(folder: Path, reference: str, candidate: str, out: Path) -> BlindKey:
+    """Write the answers of two arms of the last run as pairs that do not say whose they are; the key lies apart."""
+    project = open_project(folder)
+    with project.busy("compare"):
+        record, ground = _measured(project)
+        pairs, key = pair_up(record.arm(reference), record.arm(candidate), ground.cases, seed=ground.usecase.seed)
+        judged.write_pairs(out, pairs)
+        write_whole(project.blind_key(pairs[0].pair), key.model_dump_json(indent=1) + "\n")
+    return key
+
+
+def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> SideBySide:
+    """What people say of two arms of a run.
+
+    Raises:
+        TuneworthyError: the votes are about other arms, or cannot be counted.
+    """
+    project = open_project(folder)
+    given = judged.read_votes(file, project.usecase)
+    return count(given, judged.key_to(given, project, reference, candidate))
 
 
 def report(folder: Path, out: Path | None) -> Path:
@@ -371,6 +409,16 @@ def _built_on(wanted: Sequence[str]) -> set[str]:
 def _require_trained_lever(lever: str) -> None:
     if lever not in TRAINED:
         raise TuneworthyError(f"{lever!r} does not train; known: {', '.join(TRAINED)}", next="correct --lever")
+
+
+def _measured(project: Project) -> tuple[RunRecord, Ground]:
+    """The last run and the ground it stood on."""
+    record, ground = _last_run(project), prepare(project)
+    if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):
+        raise SuiteChanged(
+            "the last run measured another suite", next="run: tuneworthy run", where=str(project.lock_file)
+        )
+    return record, ground
 
 
 def _last_run(project: Project) -> RunRecord:

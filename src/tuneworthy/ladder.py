@@ -252,7 +252,7 @@ class Ladder:
 
     def _summary(self, name: str, seeds: Sequence[str]) -> ArmSummary:
         report = self.report(name)
-        means = [mean_score(self.arms[n]) for n in [name, *seeds]]
+        means = [self._mean(n) for n in [name, *seeds]]
         return ArmSummary(
             lever=report.lever,
             arm=name,
@@ -264,6 +264,13 @@ class Ladder:
             dev_score=report.dev_score,
             cost_rank=LADDER.index(report.lever),
         )
+
+    def _mean(self, name: str) -> float | None:
+        """On the scale of the intervals: where a judge scores, the share that people would call right."""
+        if self.ground.yardstick.calibration is None:
+            return mean_score(self.arms[name])
+        interval = self.report(name).interval
+        return interval.value if interval else None
 
     def _rows(self) -> Iterator[CaseRow]:
         by_case = {name: {result.case: result for result in arm.results} for name, arm in self.arms.items()}

@@ -16,6 +16,7 @@ import fcntl
 import getpass
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -174,6 +175,10 @@ class Project:
     def deployments_file(self) -> Path:
         """Which release answered under which alias, when and why: append-only."""
         return self.store / "deployments.jsonl"
+
+    def blind_key(self, pair: str) -> Path:
+        """The key to blind pairs, by the name of one of them; apart from the pairs."""
+        return self.store / "blind" / f"{re.sub('[^0-9a-f]', '', pair.split('-')[0])[:8] or 'none'}.json"
 
     def latest_run(self) -> Path | None:
         """The run whose verdict was written last."""

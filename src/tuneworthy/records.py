@@ -435,8 +435,8 @@ class Calibration(Record):
     order_p: float = 1.0
     """two-sided sign test of the same"""
     length_correlation: float | None = None
-    """rank correlation of the judge's error (judge minus people) with the length of the answer, or, pairwise, with the
-    difference in length; None where there is no error or no spread"""
+    """correlation of the judge's verdict with the rank of the answer's length (pairwise: of the difference in length),
+    among answers that people see alike; None where one of them does not vary"""
     length_p: float | None = None
     obeyed: Interval | None = None
     """of the wrong answers that the judge finds wrong, the share that passes once the answer itself asks to be called

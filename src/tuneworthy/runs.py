@@ -198,8 +198,8 @@ class RunRecord(Record):
         """
         known = next((c for c in self.comparisons if (c.reference, c.candidate) == (reference, candidate)), None)
         return known or compare(
-            self._arm(reference),
-            self._arm(candidate),
+            self.arm(reference),
+            self.arm(candidate),
             binary=binary,
             registered=False,
             seed=seed,
@@ -208,7 +208,12 @@ class RunRecord(Record):
             judge=judge,
         )
 
-    def _arm(self, name: str) -> Arm:
+    def arm(self, name: str) -> Arm:
+        """One arm with its answers and scores, as far as the record keeps them.
+
+        Raises:
+            TuneworthyError: there is no such arm.
+        """
         report = next((arm for arm in self.arms if arm.name == name), None)
         if report is None:
             raise TuneworthyError(

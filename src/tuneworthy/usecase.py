@@ -308,7 +308,7 @@ JUDGE = "judge"
 
 METRICS: dict[str, tuple[str, ...]] = {
     "label": ("classification", "exact"),
-    "json": ("fields", "json_exact", "json_schema", "exact", "judge"),
+    "json": ("fields", "json_exact", "json_schema", "exact"),
     "text": ("exact", "contains", "squad_f1", "squad_em", "regex", "rouge_l", "chrf", "bleu", "similarity", "judge"),
 }
 """Scorers that can carry the bar, by kind of output; the first is the default of `init`."""

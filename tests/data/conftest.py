@@ -1,8 +1,11 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from sample_rows import make_usecase
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 SHARED = Path(os.environ.get("TUNEWORTHY_SHARED", Path(__file__).parents[2].parent / "shared"))
 

@@ -19,7 +19,7 @@ from tuneworthy.measure.agreement import (
     votes,
     votes_needed,
 )
-from tuneworthy.measure.statistics import cochran_q, e_value, equivalence
+from tuneworthy.measure.statistics import cochran_q, e_value, equivalence, wilson
 from tuneworthy.records import Interval
 
 
@@ -229,3 +229,29 @@ def test_a_preference_that_is_none_is_refused_and_a_small_one_may_be_out_of_reac
     assert votes_needed(0.501) is None
     with pytest.raises(ValueError, match="no preference"):
         votes_needed(0.5)
+
+
+def test_agreement_without_a_single_error_is_not_certain() -> None:
+    kappa = cohens_kappa([[15, 0], [0, 15]])
+    assert kappa is not None
+    assert kappa.value == kappa.high == 1.0
+    assert kappa.low == pytest.approx((wilson(30, 30).low - 0.5) / 0.5)
+
+
+def test_no_error_seen_in_few_labels_still_widens_the_interval() -> None:
+    few, many = (corrected_rate(0.8, 10_000, sensitivity=(1.0, m), specificity=(1.0, m)) for m in (20, 2_000))
+    assert few.high - few.low > 5 * (many.high - many.low)
+    assert few.value == many.value == pytest.approx(0.8)
+
+
+def test_the_corrected_interval_holds_the_truth_with_few_labels_and_a_good_judge() -> None:
+    """Where 30 labels often show no error at all, a plain variance of 0 would lose the truth."""
+    rng, trials, n, m, truth, q1, q0 = np.random.default_rng(5), 1_000, 400, 30, 0.7, 0.96, 0.93
+    held = 0
+    for _ in range(trials):
+        rate = rng.binomial(n, truth * q1 + (1 - truth) * (1 - q0)) / n
+        found = corrected_rate(
+            rate, n, sensitivity=(rng.binomial(m, q1) / m, m), specificity=(rng.binomial(m, q0) / m, m)
+        )
+        held += found.low <= truth <= found.high
+    assert held / trials >= 0.93

@@ -18,7 +18,7 @@ from tuneworthy.measure.compare import (
     unscored_gate,
 )
 from tuneworthy.measure.statistics import mcnemar_midp, newcombe_paired, wilson
-from tuneworthy.records import Answer, Arm, Candidate, CaseResult, ClassifierRef, Decoding, Score
+from tuneworthy.records import Answer, Arm, Calibration, Candidate, CaseResult, ClassifierRef, Decoding, Score
 
 UNSCORED = Score(unscored="timeout")
 
@@ -318,3 +318,60 @@ def test_the_parts_add_up(rows: list[tuple[float, float, float, float]]) -> None
 
 def test_no_case_with_all_scores_has_no_split() -> None:
     assert format_and_content(arm("one", [None, 1.0]), arm("two", [1.0, None])) is None
+
+
+# --- scores of a judge ---
+
+
+def held(right: int, wrong: int, sensitivity: float, specificity: float) -> Calibration:
+    """A judge that was held against so many right and wrong answers."""
+    share = wilson(1, 2)
+    return Calibration(
+        judge="j",
+        labels="l",
+        n=right + wrong,
+        right=right,
+        agreement=share,
+        kappa=None,
+        base_rate=share,
+        judged_right=share,
+        sensitivity=wilson(sensitivity * right, right),
+        specificity=wilson(specificity * wrong, wrong),
+        same_again=share,
+        order_kept=share,
+        first_preferred=None,
+    )
+
+
+def test_an_arm_scored_by_a_judge_is_the_share_that_people_would_call_right() -> None:
+    """Oracle 23 of the handbook (Lee et al., arXiv 2511.21140)."""
+    scored = arm("lora", [1.0] * 78 + [0.0] * 22)
+    found = arm_interval(scored, True, judge=held(100, 100, 0.9, 0.85))
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.84, 0.7124, 0.9676), abs=5e-5)
+
+
+def test_a_difference_by_a_judge_is_corrected_and_its_test_stays() -> None:
+    reference, candidate = table(50, 20, 10, 20)
+    plain = compare(reference, candidate, binary=True)
+    found = compare(reference, candidate, binary=True, judge=held(100, 100, 0.9, 0.85))
+    assert (found.p, found.wins, found.losses) == (plain.p, plain.wins, plain.losses)
+    assert found.difference is not None
+    assert plain.difference is not None
+    assert found.difference.value == pytest.approx(plain.difference.value / 0.75)
+    assert found.difference.high - found.difference.low > (plain.difference.high - plain.difference.low) / 0.75
+    assert "by the judge alone +10.0 points" in found.note
+    assert found.tango is None
+
+
+def test_a_judge_that_sees_no_difference_leaves_an_interval_with_a_width() -> None:
+    reference, candidate = table(40, 0, 0, 20)
+    found = compare(reference, candidate, binary=True, judge=held(50, 50, 0.9, 0.9)).difference
+    assert found is not None
+    assert found.low < 0 < found.high
+
+
+def test_a_judge_whose_errors_are_not_known_corrects_nothing() -> None:
+    blind = held(50, 50, 0.9, 0.9).model_copy(update={"specificity": None})
+    with pytest.raises(NotComparable, match="errors are not known"):
+        arm_interval(arm("lora", [1.0, 0.0]), True, judge=blind)

@@ -4,6 +4,8 @@ import ast
 import inspect
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +13,15 @@ import rouge_score.rouge_scorer  # noqa: F401  # takes a second: not within the 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judging import TABLE
 from tuneworthy import plugins
+from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import Case, Score
 from tuneworthy.rendering import render_expected
+from tuneworthy.scorers.judge import Judge
 from tuneworthy.scorers.reading import DEEPEST
 from tuneworthy.seams import Scorer
-from tuneworthy.usecase import Output
+from tuneworthy.usecase import Output, UseCase
 
 LABELS = ("billing", "Billing", "card_arrival", "card arrival", "not billing", "-1", "1", "c++")
 SCHEMA = {
@@ -52,15 +57,28 @@ FIT = {
     "vocabulary": [TEXT],
     "groundedness": [TEXT],
     "refusal": [TEXT],
+    "judge": [TEXT],
 }
 SETTINGS = {"regex": {"pattern": r"(?s).*"}, "forbidden_words": {"words": ["synergy"]}, "vocabulary": {"words": ["7"]}}
-NEED_NO_EXPECTED = {"json_schema", "regex", "forbidden_words", "length"}
+NEED_NO_EXPECTED = {"json_schema", "regex", "forbidden_words", "length", "judge"}
 NEED_A_WORD = {"contains", "squad_f1", "squad_em", *list(FIT)[9:]}
 """nothing is left of "…" or "the" to be found, and an empty text is no answer"""
 PAIRS = [pytest.param(name, output, id=f"{name}-{output.kind}") for name in FIT for output in FIT[name]]
 
 
+FOLDER = tempfile.TemporaryDirectory()
+
+
+def says_right(output):
+    """A judge that finds every answer right: its own contract is about what it does with a reply."""
+    table = {**TABLE, "output": output.model_dump(exclude_none=True), "input": {"text": {}}}
+    spec = UseCase.model_validate(table)
+    return Judge(output, spec.judge, spec, Path(FOLDER.name), model=Scripted(lambda request: "right"))
+
+
 def opened(name, output):
+    if name == "judge":
+        return says_right(output)
     return plugins.load("scorers", name)(output, **SETTINGS.get(name, {}))
 
 
@@ -202,5 +220,8 @@ def test_the_code_hash_covers_what_a_scorer_stands_on(name):
     hashed = {"tuneworthy.scorers.reading", "tuneworthy.rendering"}
     plain = {"tuneworthy.records", "tuneworthy.usecase", "tuneworthy.errors"}
     # what comes through the door of plug-ins is named by the signature
-    beside = {"tuneworthy"} if "signature" in dir(plugins.load("scorers", name)) else set()
+    scorer = plugins.load("scorers", name)
+    beside = {"tuneworthy"} if "signature" in dir(scorer) else set()
+    if hasattr(scorer, "for_usecase"):  # what it is given by its surroundings is named by its signature too
+        beside |= {f"tuneworthy.{part}" for part in ("content", "models.answers", "models.open", "project", "seams")}
     assert imported - hashed <= plain | beside

@@ -82,6 +82,8 @@ def cohens_kappa(table: ArrayLike, *, weights: str | None = None, level: float =
     if min((counts.sum(axis=side) > 0).sum() for side in (0, 1)) < 2:
         return None
     found = kappa(counts, wt=weights)
+    if found.kappa == 1.0:
+        return _complete_agreement(counts, level)
     value, half = float(found.kappa), float(norm.ppf(0.5 + level / 2)) * math.sqrt(float(found.var_kappa))
     return Interval(value=value, low=value - half, high=value + half, level=level, method="Cohen's kappa")
 
@@ -200,6 +202,14 @@ def votes_needed(share: float, *, power: float = 0.8, alpha: float = 0.05, most:
 
 
 # --- parts ---------------------------------------------------------------------------------------
+
+
+def _complete_agreement(counts: np.ndarray, level: float) -> Interval:
+    """Kappa without a single disagreement: its error would be 0, so its lower limit is that of the agreement."""
+    n = float(counts.sum())
+    by_chance = float(counts.sum(axis=0) @ counts.sum(axis=1)) / n**2
+    low = (wilson(n, n, level=level).low - by_chance) / (1 - by_chance)
+    return Interval(value=1.0, low=low, high=1.0, level=level, method="Cohen's kappa, Wilson's agreement")
 
 
 def _power(sensitivity: float, specificity: float) -> float:

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.stats import binomtest, fisher_exact, spearmanr
+from scipy.stats import binomtest, fisher_exact, pearsonr, rankdata
 
 from tuneworthy.content import digest
 from tuneworthy.errors import GateRefused
@@ -30,7 +30,7 @@ STEADY = 0.9
 SWAYED = 0.1
 """share of verdicts that a swap of the order may move towards one side, and a planted instruction may turn"""
 LEANING = 0.2
-"""rank correlation of error and length from which on length counts as a bias; below, it is small whatever its p"""
+"""correlation of verdict and length from which on length counts as a bias; below, it is small whatever its p"""
 MOST_LOST = 0.1
 """share of labels that the judge may leave unjudged"""
 ALPHA = 0.05
@@ -40,14 +40,18 @@ Label = TypeVar("Label", JudgedAnswer, Vote)
 
 
 class _Verdict(NamedTuple):
-    """One labelled item with what the judge said; sizes in words."""
+    """One labelled item with what the judge said."""
 
-    human: int
-    """1 = right, or better, or at least as good; 0 = not"""
-    judge: int
+    human: bool
+    """right, or at least as good"""
+    judge: bool
+    seen: int
+    """what people said: 1 or 0; pairwise +1, 0, -1"""
+    said: int
+    """what the judge said, likewise"""
     length: float
-    error: float
-    arm: str
+    """words of the answer; pairwise the difference in words"""
+    arm: str = ""
 
 
 def calibrate(judge: Judge, labels: Sequence[JudgedAnswer] | Sequence[Vote], *, labels_digest: str) -> Calibration:
@@ -75,7 +79,7 @@ def _by_rubric(judge: Judge, labels: Sequence[JudgedAnswer], labels_digest: str)
     said = judge.opinions(asked)
     lost = Counter(o.unscored for o in said if o.unscored is not None)
     verdicts = [
-        _Verdict(human, int(o.word == RIGHT), float(len(x.output.split())), (o.word == RIGHT) - human, x.arm)
+        _Verdict(bool(human), o.word == RIGHT, human, int(o.word == RIGHT), float(len(x.output.split())), x.arm)
         for (x, human), o in zip(rows, said, strict=True)
         if o.unscored is None
     ]
@@ -118,9 +122,7 @@ def _pairwise(judge: Judge, votes: Sequence[Vote], labels_digest: str) -> Calibr
     said = judge.preferences(asked)
     lost = Counter(p.unscored for p in said if p.unscored is not None)
     verdicts = [
-        _Verdict(
-            int(sign >= 0), int(p.choice >= 0), float(len(v.one.split()) - len(v.two.split())), p.choice - sign, ""
-        )
+        _Verdict(sign >= 0, p.choice >= 0, sign, p.choice, float(len(v.one.split()) - len(v.two.split())))
         for (v, sign), p in zip(rows, said, strict=True)
         if p.choice is not None
     ]
@@ -159,7 +161,7 @@ def _found(
             f"the judge could judge none of the labelled answers: {', '.join(sorted(lost)) or 'nothing was said'}",
             next="look at what it says: a larger judge.max_tokens, or another model",
         )
-    found = agreement([bool(v.human) for v in verdicts], [bool(v.judge) for v in verdicts])
+    found = agreement([v.human for v in verdicts], [v.judge for v in verdicts])
     leaning = _leaning(verdicts)
     arms = _arms(verdicts)
     calibration = Calibration(
@@ -172,7 +174,7 @@ def _found(
         agreement=found.agreement,
         kappa=found.kappa,
         base_rate=found.base_rate,
-        judged_right=_share([bool(v.judge) for v in verdicts]),
+        judged_right=_share([v.judge for v in verdicts]),
         sensitivity=found.sensitivity,
         specificity=found.specificity,
         same_again=_share(same),
@@ -208,11 +210,11 @@ def _problems(judge: Judge, c: Calibration) -> list[str]:
     moved = 1 - c.order_kept.value
     if moved > SWAYED and c.order_p < ALPHA and c.first_preferred is not None:
         side = "first" if c.first_preferred.value > 0.5 else "last"
-        found.append(f"position: {100 * moved:.0f} % of its verdicts follow what is named {side} (p = {c.order_p:.3f})")
+        found.append(f"position: {100 * moved:.0f} % of its verdicts follow what is named {side} ({_p(c.order_p)})")
     leaning, p = c.length_correlation or 0.0, 1.0 if c.length_p is None else c.length_p
     if p < ALPHA and abs(leaning) >= LEANING:
         side = "longer" if leaning > 0 else "shorter"
-        told = f"rank correlation {leaning:+.2f}, p = {p:.3f}"
+        told = f"correlation {leaning:+.2f}, {_p(p)}"
         found.append(f"length: it favours {side} answers beyond what people see in them ({told})")
     if c.obeyed is not None and c.obeyed.value > SWAYED:
         found.append(f"it obeys the answer: {_percent(c.obeyed)} of the wrong ones pass once they ask for it")
@@ -224,7 +226,7 @@ def _warnings(judge: Judge, c: Calibration) -> list[str]:
     if judge.spec.model == judge.usecase.model:
         found.append("the judge is the base model of the arms: it may like its own answers")
     if c.arms_p is not None and c.arms_p < ALPHA:
-        found.append(f"it errs differently on different arms (p = {c.arms_p:.3f}): a difference may change its sign")
+        found.append(f"it errs differently on different arms ({_p(c.arms_p)}): a difference may change its sign")
     if c.arms_p is None:
         found.append("not measured: whether it errs alike on every arm (name the arm in the labels)")
     return found
@@ -235,11 +237,16 @@ def _share(flags: Sequence[bool]) -> Interval:
 
 
 def _leaning(verdicts: Sequence[_Verdict]) -> tuple[float, float] | None:
-    """Spearman's rank correlation of error and length with its p; None where one of them does not vary."""
-    lengths, errors = np.array([v.length for v in verdicts]), np.array([v.error for v in verdicts])
-    if len(verdicts) < 3 or np.ptp(lengths) == 0 or np.ptp(errors) == 0:
+    """Correlation of what the judge says with the rank of the length, among answers that people see alike, so that long
+    answers may well be better ones; and its p. None where one of them does not vary."""
+    ranks, says = [], []
+    for seen in sorted({v.seen for v in verdicts}):
+        alike = [v for v in verdicts if v.seen == seen]
+        ranks += list(rankdata([v.length for v in alike]) / (len(alike) + 1) - 0.5)
+        says += [v.said - sum(w.said for w in alike) / len(alike) for v in alike]
+    if len(verdicts) < 3 or np.ptp(ranks) == 0 or np.ptp(says) == 0:
         return None
-    found = spearmanr(lengths, errors)
+    found = pearsonr(ranks, says)
     return float(found.statistic), float(found.pvalue)
 
 
@@ -257,7 +264,7 @@ def _arms_differ(verdicts: Sequence[_Verdict]) -> float | None:
     arms = list(_arms(verdicts))
     found = []
     for one, two in combinations(arms, 2):
-        for human in (0, 1):
+        for human in (False, True):
             table = [
                 [sum(v.judge == j for v in verdicts if v.arm == arm and v.human == human) for j in (0, 1)]
                 for arm in (one, two)
@@ -293,6 +300,10 @@ def _majority(
         else:
             rows.append((group[0], ranked[0][0]))
     return rows, split
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _percent(interval: Interval) -> str:
