@@ -215,8 +215,42 @@ class Architecture(Record):
     """the config.json that was read"""
 
 
+class Part(Record):
+    """What some of the memory is for."""
+
+    name: str
+    gib: float
+
+
+class Need(Record):
+    """What one method needs on one GPU."""
+
+    method: Method
+    need: Figure
+    """GiB"""
+    parts: tuple[Part, ...]
+    """not all at once, so their sum is more than the need"""
+    batch: int
+    """rows in one forward pass that fit"""
+    length: int
+    """tokens of a row that fit"""
+    recompute: bool
+    fits: bool
+
+
 class Memory(Section):
-    """What one GPU (or the machine) must hold. Filled in by memory.py."""
+    """What one GPU (or the machine) must hold."""
+
+    device: str
+    capacity: Figure
+    """GiB of one GPU, or of the machine"""
+    gpus: int
+    needs: tuple[Need, ...]
+    """inference, lora, qlora, full"""
+
+    def of(self, method: Method) -> Need:
+        """The need of one method."""
+        return next(need for need in self.needs if need.method == method)
 
 
 class Hours(Section):

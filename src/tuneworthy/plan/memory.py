@@ -1,0 +1,278 @@
+"""How much memory a model takes to answer and to be tuned. Bytes; GiB = 2**30.
+
+    peak = max(weights + optimizer + stored activations + logits or one recomputed layer,   # the backward pass begins
+               weights + optimizer + gradients + one layer)                                 # it ends
+    what the machine must have = peak × fragmentation + CUDA context
+
+What a layer keeps for the backward pass was counted, tensor by tensor, with torch's saved-tensor hooks on transformers
+5.24 (a test counts it again); for compiled stacks it follows from which of these tensors a fused kernel needs. Nothing
+in here was fitted to a published measurement; `memory_points` holds the formulas to those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tuneworthy.plan.records import Architecture, Figure, Method, Part, estimate
+
+GIB = 2.0**30
+CONTEXT_GIB = (0.15, 0.6, 1.5)
+"""CUDA context and library workspaces: least (T4, fitcheck-llm 2026-09), usual, most (evidence/operations, 6.4)"""
+FRAGMENTATION = (1.02, 1.10, 1.25)
+"""memory reserved over memory in use: usual 5–10 % (evidence/operations, 6.4); up to 1.31 on a T4 (fitcheck-llm)"""
+CHUNKS = 8
+"""pieces of a chunked cross-entropy (torchtune's default)"""
+_EAGER_PEAK, _EAGER_KEPT = 16, 6
+"""bytes per attention score without a fused kernel: softmax in fp32 (4) and its 16-bit copy (2) are kept; the backward
+pass of a layer adds their gradients (4 + 2) and those of the scores (4)"""
+
+Stack = Literal["tuneworthy", "transformers", "compiled"]
+"""`tuneworthy`: this package's loop; `transformers`: Trainer and peft; `compiled`: fused kernels in bf16 (torchtune)"""
+Weights = Literal["fp32", "bf16", "int8", "nf4", "nf4_double"]
+"""nf4_double: the scales are quantised, too"""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a model is loaded and tuned: everything that memory depends on, besides the model."""
+
+    method: Method
+    batch: int = 1
+    """rows in one forward pass on one GPU"""
+    length: int = 1024
+    """tokens of a row"""
+    gpus: int = 1
+    """fully sharded (FSDP) over this many"""
+    stack: Stack = "tuneworthy"
+    weights: Weights = "bf16"
+    optimizer: Literal["adamw", "adamw_8bit", "paged_8bit", "offloaded"] = "adamw"
+    """paged: its states lie in the machine's memory; offloaded: weights, gradients and states do"""
+    step_in_backward: bool = False
+    """each gradient is used and freed as soon as it is there"""
+    recompute: bool = False
+    """activations are computed again in the backward pass (gradient checkpointing)"""
+    offload_activations: bool = False
+    attention: Literal["fused", "eager"] = "fused"
+    logits: Literal["all", "chunked", "answers"] = "answers"
+    """answers: only at positions that carry loss, as this package's loop does"""
+    answer_share: float = 0.25
+    """share of the positions that carry loss"""
+    rank: int = 16
+    adapted: Literal["all", "attention"] = "all"
+    """matrices that LoRA is put on"""
+    rest_bytes: int = 2
+    """bytes per weight that is not quantised: embeddings, head, norms (peft casts them to fp32: 4)"""
+
+    @property
+    def tokens(self) -> int:
+        """In one forward pass on one GPU."""
+        return self.batch * self.length
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Bytes on one GPU, by what they are for."""
+
+    weights: float
+    adapters: float
+    gradients: float
+    optimizer: float
+    activations: float
+    logits: float
+    gathered: float
+    peak: float
+    """the largest sum at any one time: less than all of the above, since they are not all there at once"""
+
+    @property
+    def process(self) -> tuple[float, float, float]:
+        """What the device must have, with fragmentation and context: least, usual, most."""
+        least, usual, most = (
+            self.peak * share + context * GIB for share, context in zip(FRAGMENTATION, CONTEXT_GIB, strict=True)
+        )
+        return least, usual, most
+
+
+def demand(model: Architecture, setup: Setup) -> Demand:
+    """Bytes that one GPU needs to tune (or, with the method `inference`, to answer) this way."""
+    if setup.method == "inference":
+        return _answering(model, setup)
+    return _tuning(model, setup)
+
+
+def figure(model: Architecture, setup: Setup) -> Figure:
+    """GiB that one GPU must have."""
+    low, usual, high = (value / GIB for value in demand(model, setup).process)
+    return estimate(usual, "GiB", SOURCE, low=low, high=high)
+
+
+SOURCE = (
+    "weights, gradients, optimizer, activations, logits, fragmentation and context worked out from config.json "
+    "(docs/guides/plan.md shows the error on published measurements)"
+)
+
+
+def parts(model: Architecture, setup: Setup) -> tuple[Part, ...]:
+    """The same by what it is for, GiB."""
+    found = demand(model, setup)
+    names = ("weights", "adapters", "gradients", "optimizer", "activations", "logits", "gathered")
+    listed = [(name, getattr(found, name)) for name in names]
+    listed.append(("fragmentation and context", found.process[1] - found.peak))
+    return tuple(Part(name=name, gib=round(value / GIB, 3)) for name, value in listed if value > 0)
+
+
+def adapter_parameters(model: Architecture, setup: Setup) -> int:
+    """Weights of a LoRA adapter: rank × (inputs + outputs) of every adapted matrix."""
+    if setup.method not in ("lora", "qlora"):
+        return 0
+    if setup.adapted == "all":
+        return setup.rank * model.lora_width
+    query, key_value = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    return setup.rank * model.layers * (2 * (model.hidden + query) + 2 * (model.hidden + key_value))
+
+
+def fit(model: Architecture, setup: Setup, gib: float, *, longest: int) -> Setup | None:
+    """The setup that fits into a GPU of this size (the high end of the range does not count, the usual value does):
+    the largest batch up to 32 at the wanted length, with recomputing before shorter rows; None when nothing fits.
+
+    Args:
+        longest: rows are never planned shorter than this many tokens.
+    """
+    for recompute in (setup.recompute, True):
+        for batch in (32, 16, 8, 4, 2, 1):
+            tried = replace(setup, batch=batch, recompute=recompute)
+            if demand(model, tried).process[1] <= gib * GIB:
+                return tried
+    length = setup.length // 2
+    while length >= max(16, longest):
+        tried = replace(setup, batch=1, recompute=True, length=length)
+        if demand(model, tried).process[1] <= gib * GIB:
+            return tried
+        length //= 2
+    return None
+
+
+# --- tuning ---------------------------------------------------------------------------------------
+
+
+def _tuning(model: Architecture, setup: Setup) -> Demand:
+    full = setup.method == "full"
+    weights, adapters = _weights(model, setup), adapter_parameters(model, setup)
+    per_adapter = 2 if setup.stack == "compiled" else 4
+    learned = model.parameters if full else adapters
+    per_gradient = (4 if setup.weights == "fp32" else 2) if full else per_adapter
+    gradients = float(learned * per_gradient)
+    states = _states(setup, learned, per_gradient)
+    largest = float(model.vocabulary * model.hidden * per_gradient) if full else 0.0
+    held_gradients = largest if setup.step_in_backward and full else gradients
+    on_gpu = 0.0 if setup.optimizer == "offloaded" else 1.0 / setup.gpus
+    kept = (weights + adapters * per_adapter + states) * on_gpu
+    layer = _layer(model, setup)
+    copies = 2.0 * model.linear if setup.stack == "tuneworthy" and full and setup.weights == "fp32" else 0.0
+    store = (_inputs(model, setup) if setup.recompute else _kept(model, setup)) + copies
+    logits = _logits(model, setup)
+    gathered = _gathered(model, setup)
+    first = store + max(logits + (largest if setup.step_in_backward else 0.0), layer)
+    last = held_gradients * on_gpu + layer
+    return Demand(
+        weights=weights * on_gpu,
+        adapters=adapters * per_adapter * on_gpu,
+        gradients=held_gradients * on_gpu,
+        optimizer=states * on_gpu,
+        activations=store + (layer if setup.recompute else 0.0),
+        logits=logits,
+        gathered=gathered,
+        peak=kept + gathered + max(first, last),
+    )
+
+
+def _weights(model: Architecture, setup: Setup) -> float:
+    rest = model.parameters - model.linear
+    per = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64, "nf4_double": 0.5 + 1 / 64 + 4 / (64 * 256)}
+    if setup.weights in ("fp32", "bf16"):
+        return model.parameters * per[setup.weights]
+    return model.linear * per[setup.weights] + rest * setup.rest_bytes
+
+
+def _states(setup: Setup, learned: int, per_weight: int) -> float:
+    """Two moments per learned weight, in the precision of the weight, or in 8 bits."""
+    if setup.optimizer == "paged_8bit":
+        return 0.0
+    return float(learned * 2 * (1 if setup.optimizer == "adamw_8bit" else per_weight))
+
+
+def _layer(model: Architecture, setup: Setup) -> float:
+    """Everything that one layer keeps for its backward pass, attention scores included."""
+    scores = setup.batch * model.heads * setup.length**2 if setup.attention == "eager" else 0
+    return _saved(model, setup) * setup.tokens + _EAGER_PEAK * scores
+
+
+def _kept(model: Architecture, setup: Setup) -> float:
+    """What all layers keep, without recomputing."""
+    scores = setup.batch * model.heads * setup.length**2 if setup.attention == "eager" else 0
+    return model.layers * (_saved(model, setup) * setup.tokens + _EAGER_KEPT * scores)
+
+
+def _inputs(model: Architecture, setup: Setup) -> float:
+    """With recomputing, only the input of each layer is kept: fp32 where norms and embeddings are."""
+    wide = 4 if setup.weights == "fp32" or (setup.method == "qlora" and setup.rest_bytes == 4) else 2
+    return 0.0 if setup.offload_activations else float(model.layers * model.hidden * wide * setup.tokens)
+
+
+def _saved(model: Architecture, setup: Setup) -> float:
+    """Bytes per token that one layer keeps. h hidden, q and kv widths of queries and keys, i width of the MLP."""
+    h, q = model.hidden, model.heads * model.head_dim
+    kv, r = model.kv_heads * model.head_dim, setup.rank
+    i = model.intermediate * max(1, model.experts_per_token) * (1.0 if model.gated_mlp else 0.5)
+    full = setup.method == "full"
+    if setup.stack == "compiled":  # norm inputs; keys and values at full width; gate, its activation, up
+        adapted_mlp = full or setup.adapted == "all"
+        return 4 * h + 8 * q + 6 * i + 2 * h + (2 * h + 2 * i if adapted_mlp else 0)
+    if setup.weights == "fp32" and setup.stack == "tuneworthy" and not full:
+        return 16 * h + 8 * q + 8 * kv + 16 * i + 28 * r  # counted: LoRA on a CPU
+    if setup.weights == "fp32":
+        return 26 * h + 4 * q + 4 * kv + 8 * i  # counted: fp32 weights under autocast
+    return 18 * h + 6 * q + 4 * kv + 8 * i + 14 * r  # counted: bf16 base, fp32 adapters under autocast
+
+
+def _logits(model: Architecture, setup: Setup) -> float:
+    """Scores over the vocabulary, their fp32 copy, log-probabilities and gradients."""
+    cells = float(setup.tokens * model.vocabulary)
+    if setup.logits == "chunked":
+        return cells * (2 + 4 / CHUNKS)
+    if setup.stack == "compiled":
+        return cells * 8  # bf16 scores and gradient, fp32 log-probabilities
+    per = 16.0 if setup.weights == "fp32" or setup.rest_bytes == 4 else 14.0  # 4+4+4, and scores and gradient: 4 or 2
+    share = setup.answer_share if setup.logits == "answers" else 1.0
+    return cells * per * share
+
+
+def _gathered(model: Architecture, setup: Setup) -> float:
+    """With FSDP: two layers (one in use, one fetched ahead), embeddings and head whole, one layer's gradient."""
+    if setup.gpus == 1 and setup.optimizer != "offloaded":
+        return 0.0
+    layer, outside = model.linear / model.layers, model.parameters - model.linear
+    quantised = setup.weights in ("int8", "nf4", "nf4_double")
+    per = _weights(model, setup) / model.parameters if quantised else 2.0
+    widest = 2.0 * model.hidden * model.intermediate if quantised else 0.0
+    gradient = 2.0 * layer if setup.method == "full" else 0.0
+    return 2 * layer * per + 2.0 * outside + widest + gradient
+
+
+# --- answering ------------------------------------------------------------------------------------
+
+
+def cache_bytes(model: Architecture) -> int:
+    """Keys and values of one token, 16 bits."""
+    return 2 * model.layers * model.kv_heads * model.head_dim * 2
+
+
+def _answering(model: Architecture, setup: Setup) -> Demand:
+    per = 4 if setup.weights == "fp32" else 2
+    weights = _weights(model, setup) / setup.gpus
+    cache = cache_bytes(model) * setup.tokens * per / 2 / setup.gpus
+    # one layer at work on one row: normalised input, queries, keys, values, gate and up
+    width = 4 * model.hidden + 2 * model.heads * model.head_dim + 3 * model.intermediate
+    activations = cache + per * width * setup.length
+    logits = 4.0 * setup.batch * model.vocabulary
+    return Demand(weights, 0.0, 0.0, 0.0, activations, logits, 0.0, weights + activations + logits)
