@@ -65,7 +65,8 @@ def _copies(model, weights, rank, autocast):
 def _config(layers):
     return {
         "model_type": "llama", "hidden_size": 96, "num_hidden_layers": layers, "intermediate_size": 256,
-        "vocab_size": 64, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 32, "max_position_embeddings": 128,
+        "vocab_size": 64, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 32,
+        "max_position_embeddings": 128,
     }  # fmt: skip
 
 
