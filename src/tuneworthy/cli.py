@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = ("init", "check", "data", "suite", "run", "eval", "train", "compare", "report")
+VERBS = ("init", "check", "data", "suite", "run", "eval", "plan", "train", "compare", "report")
 """In the order in which they are needed. Typer would list groups last."""
 
 
@@ -344,6 +344,29 @@ def evaluate(
     with board.live(as_json=json) as listener:
         results = flow.evaluate(folder, lever, listener)
     levers.measured(results, folder, as_json=json)
+
+
+@app.command()
+def plan(
+    folder: Folder = Path(),
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option("--what-if", help="field=value, e.g. gpu=l4 or examples=2000; repeatable.", show_default=False),
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="First measure the speed of this machine, in at most a minute.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Does it fit, how long, what does it cost, may we: before anything is spent. Exit 3 when something forbids it."""
+    from tuneworthy import flow
+    from tuneworthy.printing import board
+    from tuneworthy.printing import plan as printing
+
+    if calibrate:
+        with board.live(as_json=json) as listener:
+            flow.calibrate(folder, listener)
+    raise typer.Exit(printing.plan(flow.plan(folder, what_if or []), folder, as_json=json))
 
 
 @app.command()

@@ -26,13 +26,17 @@ from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import price as prices
-from tuneworthy.levers import small_arms, tuned
+from tuneworthy.levers import rehearsal, small_arms, tuned
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.small_arms import Learner, Trainings
 from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
+from tuneworthy.plan import plan as planning
+from tuneworthy.plan.calibrate import Calibration
+from tuneworthy.plan.calibrate import save as save_calibration
+from tuneworthy.plan.records import Plan
 from tuneworthy.project import Project, open_project
 from tuneworthy.records import Calibration, Comparison, Example, LeverResult
 from tuneworthy.report import html
@@ -260,6 +264,44 @@ def open_small_arm(ground: Ground, listener: Listener, lever: str = "") -> Learn
             where=str(ground.project.folder),
         )
     return small_arms.Lora(ground, _prompted(ground, "lora", listener).bench)
+
+
+def plan(folder: Path, what_if: Sequence[str] = ()) -> Plan:
+    """Memory, hours, hardware, euros, licence and privacy, before anything is spent; kept as .tuneworthy/plan.json.
+
+    Args:
+        what_if: `field=value`, e.g. `gpu=l4`; such a plan is not kept.
+    """
+    project = open_project(folder)
+    changed = planning.parse_what_if(what_if)
+    ground = prepare(project, strict=False)
+    made = planning.make(
+        ground, today=datetime.now(UTC).date(), what_if=changed, lora_measured=_lora_was_measured(project)
+    )
+    if not changed:
+        with project.busy("plan"):
+            planning.save(made, project.plan_file)
+            if made.hardware is not None and made.hardware.sky_yaml:
+                write_whole(project.sky_file, made.hardware.sky_yaml)
+    return made
+
+
+def calibrate(folder: Path, listener: Listener) -> Calibration:
+    """Measure how fast this machine answers and trains, with the user's own model and rows, in at most a minute."""
+    project = open_project(folder)
+    with project.busy("plan --calibrate"):
+        ground = prepare(project)
+        bench = open_bench(ground)
+        bench.tell = listener.step
+        found = rehearsal.calibrate(bench, today=datetime.now(UTC).date())
+        save_calibration(found, project.calibration)
+    return found
+
+
+def _lora_was_measured(project: Project) -> bool:
+    latest = project.latest_run()
+    levers = runs.load(latest / "verdict.json").levers if latest is not None else ()
+    return any(result.lever == "lora" and result.state == "measured" for result in levers)
 
 
 def train(folder: Path, lever: str, listener: Listener) -> LeverResult:

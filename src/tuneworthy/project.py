@@ -160,6 +160,21 @@ class Project:
         return self.store / "indexes"
 
     @property
+    def calibration(self) -> Path:
+        """Speed measured here."""
+        return self.store / "calibration.json"
+
+    @property
+    def plan_file(self) -> Path:
+        """The last plan."""
+        return self.store / "plan.json"
+
+    @property
+    def sky_file(self) -> Path:
+        """The SkyPilot file of the last plan."""
+        return self.store / "sky.yaml"
+
+    @property
     def runs(self) -> Path:
         return self.store / "runs"
 

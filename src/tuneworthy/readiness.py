@@ -13,11 +13,9 @@ from importlib.metadata import version
 from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
 from tuneworthy.models.open import SCRIPTED
+from tuneworthy.plan.method import ENOUGH_EXAMPLES
 from tuneworthy.runs import GateResult
 from tuneworthy.suite.lock import MIN_CASES
-
-ENOUGH_EXAMPLES = {"label": 200, "json": 200, "text": 100}
-"""Clean, de-duplicated examples below which training is not tried (evidence: science, section 4, after P5–P7)."""
 
 _DISK_GB = 1.0
 """Free disk that checkpoints and runs of a small model need."""

@@ -152,8 +152,8 @@ def test_more_work_never_takes_less_and_more_gpus_never_take_more_for_what_is_sh
 
 def test_the_largest_batch_that_fits_fits_and_the_next_does_not():
     model = _model("llama-3.1-8b")
-    found = fit(model, Setup(method="lora", length=700), 24 * 1e9 / GIB, longest=700)
+    found = fit(model, Setup(method="lora", length=700), 24 * 1e9 / GIB)
     assert found is not None
     assert figure(model, found).value <= 24 * 1e9 / GIB
     assert figure(model, replace(found, batch=found.batch * 2)).value > 24 * 1e9 / GIB or found.batch == 32
-    assert fit(model, Setup(method="full", weights="fp32", length=700), 24.0, longest=700) is None
+    assert fit(model, Setup(method="full", weights="fp32", length=700), 24.0) is None

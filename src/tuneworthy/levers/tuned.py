@@ -19,10 +19,12 @@ from tuneworthy.content import digest
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
 from tuneworthy.measure import memorisation, retention
 from tuneworthy.models.local.files import weights_digest
+from tuneworthy.plan.method import FULL_EXAMPLES
 from tuneworthy.records import AdapterRef, Candidate, Example, LeverResult, Message, Passage, TunedRef
 from tuneworthy.rendering import render_expected
 from tuneworthy.retrievers.examples import query_text
 from tuneworthy.seams import Tunable
+from tuneworthy.training.recipe import SCREENED
 
 if TYPE_CHECKING:
     from tuneworthy.training.choice import Point
@@ -34,12 +36,8 @@ if TYPE_CHECKING:
 
 Method = Literal["lora", "full"]
 
-SCREENED = 0.3
-"""share of the steps for which each learning rate is tried; the winner goes on from there"""
 SCALES = (1.0, 0.9, 0.75, 0.5)
 """of an adapter; below 1 it forgets less (science page, S3)"""
-FULL_EXAMPLES = 10_000
-"""examples below which full fine-tuning is not tried: it takes 10,000 to 100,000"""
 WITHOUT_GOLD = 5
 """one row in so many is taught without the passage that holds its answer (RAFT, arXiv 2403.10131)"""
 
@@ -96,19 +94,19 @@ def loss_mask(bench: Bench, lever: str, rows: int) -> tuple[str, list[list[tuple
     from tuneworthy.training.tokens import show_mask
 
     start = bench.found["rag" if lever == "rag_lora" else "prompt"]
-    tuning = _Tuning(bench, lever, start, "full" if lever == "full" else "lora")
+    tuning = Tuning(bench, lever, start, "full" if lever == "full" else "lora")
     chosen = tuning.encoded.rows[:rows]
     return str(tuning.encoded.report), [show_mask(tuning.base.tokenizer, row) for row in chosen]
 
 
 def screened_rate(bench: Bench) -> tuple[float | None, str]:
     """The learning rate that LoRA would take on all examples, and why there is none."""
-    return _Tuning(bench, "lora", bench.found["prompt"], "lora").screened()
+    return Tuning(bench, "lora", bench.found["prompt"], "lora").screened()
 
 
 def trained_on(bench: Bench, rows: Sequence[Example], *, rate: float, seed: int, label: str) -> Candidate:
     """LoRA on some of the rows, with its last weights: none are chosen on cases that are to judge them."""
-    return _Tuning(replace(bench, train=tuple(rows)), "lora", bench.found["prompt"], "lora").last(rate, seed, label)
+    return Tuning(replace(bench, train=tuple(rows)), "lora", bench.found["prompt"], "lora").last(rate, seed, label)
 
 
 def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Candidate | None, LeverResult]:
@@ -119,11 +117,11 @@ def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Cand
         return not_tried(lever, "the weights of the base model are not here")
     if not bench.train:
         return not_applicable(lever, "there are no examples to learn from")
-    return _Tuning(bench, lever, start, method).propose()
+    return Tuning(bench, lever, start, method).propose()
 
 
 @dataclass
-class _Tuning:
+class Tuning:
     """One lever at work."""
 
     bench: Bench
@@ -274,10 +272,10 @@ class _Tuning:
 
         def evaluate(step: int) -> tuple[float, float] | None:
             folder = checkpoint_folder(out, step)
-            return self.bench.dev_score(self._candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
+            return self.bench.dev_score(self.candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
 
         return train(
-            self._untouched_base(),
+            self.untouched_base(),
             recipe,
             self.encoded,
             out,
@@ -299,12 +297,12 @@ class _Tuning:
             out,
             on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
         )
-        return self._candidate(out, done.weights, 1.0)
+        return self.candidate(out, done.weights, 1.0)
 
     def _recipe(self, rate: float, seed: int) -> Recipe:
         return self.suggestion.recipe.model_copy(update={"learning_rate": rate, "seed": seed})
 
-    def _untouched_base(self) -> Base:
+    def untouched_base(self) -> Base:
         """Full fine-tuning changes the base, so each training starts from a fresh one."""
         if self.method == "full":
             del self.base
@@ -318,7 +316,7 @@ class _Tuning:
         scales = SCALES if self.method == "lora" else (1.0,)
         found: dict[float, tuple[float, retention.Retention]] = {}
         for scale in scales:
-            candidate = self._candidate(Path(trained.folder), trained.weights, scale)
+            candidate = self.candidate(Path(trained.folder), trained.weights, scale)
             score = self.bench.dev_score(candidate, f"{self.lever}, scale {scale:g}")
             after = retention.probe(Answerer(candidate, self.bench.sources).model, store)
             kept = retention.compare(before, after, demanded=self.bench.usecase.bar.largest_loss)
@@ -353,9 +351,10 @@ class _Tuning:
         from tuneworthy.training.delivery import weaken
 
         folder = weaken(Path(trained.folder), scale)
-        return self._candidate(folder, weights_digest(folder), 1.0)
+        return self.candidate(folder, weights_digest(folder), 1.0)
 
-    def _candidate(self, folder: Path, weights: str, scale: float) -> Candidate:
+    def candidate(self, folder: Path, weights: str, scale: float) -> Candidate:
+        """What answers with the trained weights in a folder of the project."""
         path = str(folder.relative_to(self.bench.sources.folder))
         ref: dict[str, Any] = (
             {"adapter": AdapterRef(weights=weights, path=path, scale=scale)}

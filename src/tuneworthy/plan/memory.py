@@ -11,10 +11,12 @@ in here was fitted to a published measurement; `memory_points` holds the formula
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
-from tuneworthy.plan.records import Architecture, Figure, Method, Part, estimate
+from tuneworthy.plan.hardware import Device
+from tuneworthy.plan.records import Architecture, Figure, Memory, Method, Need, Part, Refusal, estimate, total
 
 GIB = 2.0**30
 CONTEXT_GIB = (0.15, 0.6, 1.5)
@@ -131,25 +133,127 @@ def adapter_parameters(model: Architecture, setup: Setup) -> int:
     return setup.rank * model.layers * (2 * (model.hidden + query) + 2 * (model.hidden + key_value))
 
 
-def fit(model: Architecture, setup: Setup, gib: float, *, longest: int) -> Setup | None:
-    """The setup that fits into a GPU of this size (the high end of the range does not count, the usual value does):
-    the largest batch up to 32 at the wanted length, with recomputing before shorter rows; None when nothing fits.
-
-    Args:
-        longest: rows are never planned shorter than this many tokens.
-    """
+def fit(model: Architecture, setup: Setup, gib: float) -> Setup | None:
+    """The setup with the largest batch up to 32 that fits into a GPU of this size by the usual value of the estimate,
+    recomputing where it must; None when not even one row does. Rows are never planned shorter: nothing is cut."""
     for recompute in (setup.recompute, True):
         for batch in (32, 16, 8, 4, 2, 1):
             tried = replace(setup, batch=batch, recompute=recompute)
             if demand(model, tried).process[1] <= gib * GIB:
                 return tried
-    length = setup.length // 2
-    while length >= max(16, longest):
-        tried = replace(setup, batch=1, recompute=True, length=length)
-        if demand(model, tried).process[1] <= gib * GIB:
-            return tried
-        length //= 2
     return None
+
+
+# --- the section of a plan ------------------------------------------------------------------------
+
+_HOW = {
+    "adamw": {"fp32": "fp32 weights and AdamW, 16-bit arithmetic", "bf16": "bf16 weights and AdamW"},
+    "adamw_8bit": {"bf16": "bf16 weights, 8-bit AdamW"},
+}
+
+
+def section(model: Architecture, device: Device, planned: Method, length: int, *, answer_share: float) -> Memory:
+    """What each method needs on the device, and whether the planned one fits.
+
+    Args:
+        length: tokens of the longest row; it is never cut.
+        answer_share: share of the tokens that carry loss.
+    """
+    room = device.memory.value or 0.0
+    needs = tuple(_needs(model, device, room, length, answer_share))
+    run = _run(model, device, length, answer_share)
+    need = next((need for need in needs if need.method == planned), None)
+    return Memory(
+        device=device.name,
+        capacity=device.memory,
+        gpus=device.gpus,
+        needs=needs,
+        run=run,
+        refusals=tuple(_refusals(need, device, planned)),
+        warnings=tuple(_warnings(need, run, device, planned, room)),
+    )
+
+
+def _needs(model: Architecture, device: Device, room: float, length: int, share: float) -> Iterator[Need]:
+    for method in get_args(Method):
+        setups = list(_setups(method, device, length, share))
+        if not setups:
+            continue
+        found = [fitting for setup in setups if (fitting := fit(model, setup, room)) is not None]
+        setup = found[0] if found else replace(setups[-1], batch=1, recompute=method != "inference")
+        yield Need(
+            method=method,
+            need=figure(model, setup),
+            parts=parts(model, setup),
+            batch=setup.batch if found else 0,
+            length=length,
+            how=_how(setup),
+            fits=bool(found),
+        )
+
+
+def _setups(method: Method, device: Device, length: int, share: float) -> Iterator[Setup]:
+    """Ways to load and tune, the most faithful first."""
+    on_cpu = device.gpus == 0
+    base = Setup(
+        method=method, length=length, gpus=max(1, device.gpus), weights="fp32" if on_cpu else "bf16", answer_share=share
+    )
+    if method == "qlora":
+        if not on_cpu:  # quantised kernels need a GPU
+            yield replace(base, weights="nf4", rest_bytes=4, stack="transformers", logits="all", recompute=True)
+        return
+    if method != "full" or on_cpu:
+        yield base
+        return
+    yield replace(base, weights="fp32")
+    other = replace(base, stack="transformers", logits="all")
+    yield from (replace(other, optimizer=optimizer) for optimizer in ("adamw", "adamw_8bit"))
+
+
+def _how(setup: Setup) -> str:
+    if setup.method == "inference":
+        return "fp32" if setup.weights == "fp32" else "16 bits"
+    told = {
+        "lora": f"{'fp32' if setup.weights == 'fp32' else 'bf16'} base, rank {setup.rank} on every matrix",
+        "qlora": f"4-bit base, rank {setup.rank} on every matrix",
+    }.get(setup.method) or _HOW[setup.optimizer][setup.weights]
+    return f"{told}{', activations recomputed' if setup.recompute else ''}"
+
+
+def _run(model: Architecture, device: Device, length: int, share: float) -> Figure:
+    """What `tuneworthy run` takes: LoRA without recomputing, beside a second copy of the base that answers."""
+    weights: Weights = "bf16" if device.gpus else "fp32"
+    answers = figure(model, Setup(method="inference", length=length, weights=weights))
+    learns = figure(model, Setup(method="lora", length=length, weights=weights, answer_share=share))
+    return total([answers, learns], "GiB", "one copy of the model answers while the other learns")
+
+
+def _refusals(need: Need | None, device: Device, planned: Method) -> Iterator[Refusal]:
+    if need is None:
+        yield Refusal(gate="memory", what=f"{planned} needs a GPU", next="plan lora, or name a GPU: --what-if gpu=l4")
+    elif not need.fits:
+        count = f"{device.gpus} × " if device.gpus > 1 else ""
+        yield Refusal(
+            gate="memory",
+            what=f"{planned} does not fit: {need.need.value:,.1f} GiB are needed on each of {count}{device.name}, "
+            f"which has {device.memory.value:,.1f}",
+            why="it would end out of memory after it was paid for",
+            next="a smaller base model, qlora, or more GPUs: --what-if gpu=… gpus=…",
+        )
+
+
+def _warnings(need: Need | None, run: Figure, device: Device, planned: Method, room: float) -> Iterator[str]:
+    if need is not None and need.fits and (need.need.high or 0.0) > room:
+        yield f"{planned} fits by the usual value, not by the upper end of the range ({need.need.high:,.1f} GiB)"
+    if device.gpus > 1:
+        yield "this package trains on one device; over several GPUs the plan is for a trainer with full sharding (FSDP)"
+    if planned == "qlora":
+        yield "this package trains 16-bit and 32-bit bases; a 4-bit base is planned for another trainer"
+    if planned == "lora" and need is not None and need.fits and (run.value or 0.0) > room:
+        yield (
+            f"`tuneworthy run` itself takes {run.value:,.1f} GiB ({run.source}, nothing recomputed) and does not fit "
+            "here; the plan is for a trainer that recomputes activations and answers afterwards"
+        )
 
 
 # --- tuning ---------------------------------------------------------------------------------------

@@ -231,10 +231,11 @@ class Need(Record):
     parts: tuple[Part, ...]
     """not all at once, so their sum is more than the need"""
     batch: int
-    """rows in one forward pass that fit"""
+    """rows in one forward pass that fit; 0 = not even one"""
     length: int
-    """tokens of a row that fit"""
-    recompute: bool
+    """tokens of a row"""
+    how: str
+    """precision, optimizer, recomputing"""
     fits: bool
 
 
@@ -247,27 +248,78 @@ class Memory(Section):
     gpus: int
     needs: tuple[Need, ...]
     """inference, lora, qlora, full"""
+    run: Figure
+    """GiB that `tuneworthy run` takes on one such device: one copy of the model answers while the other learns"""
 
     def of(self, method: Method) -> Need:
         """The need of one method."""
         return next(need for need in self.needs if need.method == method)
 
 
-class Hours(Section):
-    """How long it takes. Filled in by hours.py."""
+class ArmHours(Record):
+    """How long one arm of the ladder takes."""
 
+    lever: str
+    hours: Figure
+    trainings: float = 0.0
+    """whole trainings that it amounts to: rates screened, finalist, further seeds"""
+    answers: int = 0
+
+
+class Hours(Section):
+    """How long it takes, wall time, all GPUs together."""
+
+    arms: tuple[ArmHours, ...] = ()
     one_training: Figure
-    """hours of one training run of the planned method, on all GPUs together in wall time"""
+    """one training run of the planned method with its scored checkpoints"""
     ladder: Figure
-    """hours of everything that `tuneworthy run` would do"""
+    """everything that `tuneworthy run` would do"""
+    tokens_per_second: Figure = Figure(value=None, unit="tokens/s", basis="not measured", source="not worked out")
+    """trained on, padding not counted"""
+
+
+class OfferLine(Record):
+    """GPUs that can be rented where the use case may run."""
+
+    id: str
+    provider: str
+    gpu: str
+    gpus: int
+    """that hold the planned method"""
+    region: str
+    eu_provider: bool
+    hourly: Figure
+    """EUR/h, all of them"""
+    own: bool = False
+    """stated by the user"""
+    sky: str = ""
+    """the GPU's name for SkyPilot"""
 
 
 class HardwareChoice(Section):
-    """What is here, what is enough, what is on offer. Filled in by hardware.py."""
+    """What is here, what is enough, what is on offer."""
+
+    here: str
+    """what this machine has, in a sentence"""
+    enough: dict[str, int] = {}
+    """GPU → how many of them hold the planned method"""
+    offers: tuple[OfferLine, ...] = ()
+    """the three cheapest that satisfy region and privacy"""
+    sky_yaml: str = ""
+    """a ready SkyPilot file for the cheapest offer that SkyPilot knows"""
+    on_cpu: tuple[ArmHours, ...] = ()
+    """arms that this machine's CPU can do, and how long they take"""
 
 
 class MethodChoice(Section):
-    """Which method this data is enough for. Filled in by method.py."""
+    """Which method this data is enough for."""
+
+    planned: Method
+    advised: Literal["none", "lora", "full"]
+    """what the number of examples and the task speak for; none = too few to train on"""
+    why: str
+    examples: Figure
+    lora_measured: bool = False
 
 
 class Post(Record):

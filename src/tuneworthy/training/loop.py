@@ -46,6 +46,8 @@ class Progress:
     """mean loss per trained token of this step, in nats"""
     dev: DevScore | None
     """the latest development score"""
+    step_seconds: float
+    """that this step took, without checkpoint and scoring"""
     tokens_per_second: float
     """in steps since this process began, padding not counted"""
     seconds_left: float
@@ -242,6 +244,7 @@ class _Run:
                 epoch=self._epoch,
                 loss=now.losses[-1],
                 dev=DevScore(scored[-1].dev or 0.0, scored[-1].standard_error or 0.0) if scored else None,
+                step_seconds=self._stepping.last,
                 tokens_per_second=self._stepping.done / max(self._stepping.seconds, 1e-9),
                 seconds_left=(self.last - now.step) * self._stepping.each + scores_left * self._scoring.each,
             )
@@ -265,9 +268,12 @@ class _Pace:
     seconds: float = 0.0
     times: int = 0
     done: int = 0
+    last: float = 0.0
+    """seconds of the latest one"""
 
     def add(self, seconds: float, done: int) -> None:
         self.seconds, self.times, self.done = self.seconds + seconds, self.times + 1, self.done + done
+        self.last = seconds
 
     @property
     def each(self) -> float:

@@ -26,6 +26,8 @@ TINY_BATCH = 8
 MANY_COMPLETION_TOKENS = 2_000_000
 """above this a LoRA of rank 16 on a 1B model may be short of capacity: at most 1 bit per completion token
 against about 2 bits per parameter ("LoRA Without Regret")"""
+SCREENED = 0.3
+"""share of the steps for which each learning rate is tried; the winner goes on from there"""
 FEWEST_STEPS = 100
 """optimiser steps (TRL guide: at least 100, better 200)"""
 
