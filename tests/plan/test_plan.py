@@ -48,7 +48,8 @@ def test_lora_on_8b_fits_an_l4_and_the_eu_offers_are_listed(tmp_path):
     assert {offer.region for offer in made.hardware.offers} == {"EU"}
     costs = [offer.hourly.value for offer in made.hardware.offers]
     assert costs == sorted(costs)
-    assert f"infra: {made.hardware.offers[0].provider}" in made.hardware.sky_yaml or not made.hardware.sky_yaml
+    known = next(offer for offer in made.hardware.offers if offer.sky and offer.gpu == "l4")
+    assert f"infra: {known.provider}\n  accelerators: {known.sky}\n" in made.hardware.sky_yaml
 
 
 def test_hours_agree_with_the_arithmetic_of_the_handbook(tmp_path):

@@ -25,6 +25,8 @@ CPU = "cpu"
 GIB = 2**30
 OFFERS = 3
 """that are listed, the cheapest"""
+SKY = ("aws", "azure", "gcp", "lambda", "nebius", "ovh", "runpod", "scaleway", "vast", "verda")
+"""providers of the price table that SkyPilot's catalogue has, https://github.com/skypilot-org/skypilot-catalog"""
 
 
 class Gpu(Fact):
@@ -154,6 +156,8 @@ def cheapest(
     lines: list[tuple[float, OfferLine, Offer]] = []
     for gpu, count in enough.items():
         for offer in prices.offers_for(gpu, region=scenario.region, privacy=scenario.privacy):
+            if offer.per == "month":
+                continue  # a whole month is paid for a few hours of training
             hourly = prices.hourly(offer).times(count, "EUR/h")
             line = OfferLine(
                 id=offer.id,
@@ -164,7 +168,7 @@ def cheapest(
                 eu_provider=offer.eu_provider,
                 hourly=hourly,
                 own=offer.own,
-                sky=table[gpu].sky if gpu in table else "",
+                sky=table[gpu].sky if gpu in table and offer.provider in SKY else "",
             )
             lines.append((hourly.value or 0.0, line, offer))
     lines.sort(key=lambda held: (held[0], held[1].id))

@@ -369,7 +369,8 @@ class _Planning:
         table = hardware.gpus(self.today)
         enough = {} if self.model is None else self._enough(table)
         offers, used = hardware.cheapest(self.prices, table, self.scenario, enough)
-        known = next((offer for offer in offers if offer.sky), None)
+        wanted = [offer for offer in offers if offer.sky and offer.gpu == self.scenario.gpu]
+        known = next(iter(wanted or [offer for offer in offers if offer.sky]), None)
         disk = 3 * 2 * self.model.parameters / hardware.GIB if self.model else 50.0
         return HardwareChoice(
             here=_told(self.found),
