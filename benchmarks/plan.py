@@ -112,7 +112,7 @@ def one_round(number: int) -> list[Compared]:
     return found
 
 
-def _compare(bench: Bench, pace: calibrate.Calibration, method: Method) -> Compared:
+def _compare(bench: Bench, pace: calibrate.MeasuredSpeed, method: Method) -> Compared:
     start = rehearsal.plain_candidate(bench)
     tuning = Tuning(bench, method, start, method)
     recipe, encoded = tuning.suggestion.recipe, tuning.encoded

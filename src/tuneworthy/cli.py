@@ -365,7 +365,7 @@ def plan(
 
     if calibrate:
         with board.live(as_json=json) as listener:
-            flow.calibrate(folder, listener)
+            flow.measure_speed(folder, listener)
     raise typer.Exit(printing.plan(flow.plan(folder, what_if or []), folder, as_json=json))
 
 

@@ -34,8 +34,8 @@ from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
-from tuneworthy.plan.calibrate import Calibration
-from tuneworthy.plan.calibrate import save as save_calibration
+from tuneworthy.plan.calibrate import MeasuredSpeed
+from tuneworthy.plan.calibrate import save as save_speed
 from tuneworthy.plan.records import Plan
 from tuneworthy.project import Project, open_project
 from tuneworthy.records import Calibration, Comparison, Example, LeverResult
@@ -286,7 +286,7 @@ def plan(folder: Path, what_if: Sequence[str] = ()) -> Plan:
     return made
 
 
-def calibrate(folder: Path, listener: Listener) -> Calibration:
+def measure_speed(folder: Path, listener: Listener) -> MeasuredSpeed:
     """Measure how fast this machine answers and trains, with the user's own model and rows, in at most a minute."""
     project = open_project(folder)
     with project.busy("plan --calibrate"):
@@ -294,7 +294,7 @@ def calibrate(folder: Path, listener: Listener) -> Calibration:
         bench = open_bench(ground)
         bench.tell = listener.step
         found = rehearsal.calibrate(bench, today=datetime.now(UTC).date())
-        save_calibration(found, project.calibration)
+        save_speed(found, project.calibration)
     return found
 
 

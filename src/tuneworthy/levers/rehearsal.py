@@ -18,7 +18,7 @@ from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.prompt import phrasings
 from tuneworthy.levers.tuned import Method, Tuning
 from tuneworthy.models.local.files import weights_digest
-from tuneworthy.plan.calibrate import SECONDS, Calibration, MethodPace, Pace, measured, this_machine
+from tuneworthy.plan.calibrate import SECONDS, MeasuredSpeed, MethodPace, Pace, measured, this_machine
 from tuneworthy.plan.records import Figure, unknown
 from tuneworthy.records import Candidate, Input
 from tuneworthy.seams import Tunable
@@ -39,7 +39,7 @@ class _Enough(Exception):
     """The time of a rehearsal is over."""
 
 
-def calibrate(bench: Bench, *, today: dt.date, seconds: float = SECONDS) -> Calibration:
+def calibrate(bench: Bench, *, today: dt.date, seconds: float = SECONDS) -> MeasuredSpeed:
     """Time answers of the base model, and steps of LoRA and of full fine-tuning.
 
     Raises:
@@ -62,7 +62,7 @@ def calibrate(bench: Bench, *, today: dt.date, seconds: float = SECONDS) -> Cali
         methods.append(_rehearse(bench, start, method, share * seconds, today))  # type: ignore[arg-type]
     bench.tell("calibrating: answers", 0, 1)
     answer = _answering(bench, start, (1 - sum(SHARES.values())) * seconds / 2, today, "answers of the base model")
-    return Calibration(
+    return MeasuredSpeed(
         machine=this_machine(model.device, torch.get_num_threads()),
         model=folder_digest(model.folder),
         made=today,

@@ -75,7 +75,7 @@ class MethodPace(Record):
     """without padding"""
 
 
-class Calibration(Record):
+class MeasuredSpeed(Record):
     """Everything that was measured."""
 
     schema_version: Literal[1] = 1
@@ -121,17 +121,17 @@ def measured(seconds: Sequence[float], today: dt.date, what: str) -> Figure:
     )
 
 
-def save(found: Calibration, path: Path) -> None:
+def save(found: MeasuredSpeed, path: Path) -> None:
     """Write it whole."""
     write_whole(path, found.model_dump_json(indent=1) + "\n")
 
 
-def load(path: Path, *, model: str) -> tuple[Calibration | None, str]:
+def load(path: Path, *, model: str) -> tuple[MeasuredSpeed | None, str]:
     """The calibration, if it is of this model on this machine; else None and why."""
     if not path.exists():
         return None, ""
     try:
-        found = Calibration.model_validate_json(path.read_bytes())
+        found = MeasuredSpeed.model_validate_json(path.read_bytes())
     except (ValidationError, OSError):
         return None, f"{path.name} cannot be read; run: tuneworthy plan --calibrate"
     if found.model != model:
@@ -144,7 +144,7 @@ def load(path: Path, *, model: str) -> tuple[Calibration | None, str]:
     return found, ""
 
 
-def load_for(path: Path, choice: ModelChoice, folder: Path) -> tuple[Calibration | None, str]:
+def load_for(path: Path, choice: ModelChoice, folder: Path) -> tuple[MeasuredSpeed | None, str]:
     """The calibration of this model on this machine, or None and why. Raises ModelError: the model is not here."""
     found, why = load(path, model=folder_digest(resolve(choice, folder)))
     return found, why

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tuneworthy.plan.calibrate import Calibration, Pace
+from tuneworthy.plan.calibrate import MeasuredSpeed, Pace
 from tuneworthy.plan.hardware import Device
 from tuneworthy.plan.records import (
     Architecture,
@@ -239,7 +239,7 @@ def _answer(model: Architecture, device: Device, amount: Amount) -> Figure:
     )  # fmt: skip
 
 
-def from_calibration(found: Calibration, model: Architecture | None, amount: Amount) -> dict[Method, Pace]:
+def from_calibration(found: MeasuredSpeed, model: Architecture | None, amount: Amount) -> dict[Method, Pace]:
     """Measured pace. A method that was not measured is put in proportion to one that was, by its FLOPs."""
     paces: dict[Method, Pace] = {"inference": Pace.answering(found.answer)}
     lora, full = found.pace("lora"), found.pace("full")

@@ -351,7 +351,7 @@ class _Planning:
         return device.id == hardware.own_gpu(self.found, self.today) and "base" not in self.what_if
 
     @cached_property
-    def calibration(self) -> calibrate.Calibration | None:
+    def calibration(self) -> calibrate.MeasuredSpeed | None:
         """What was measured on this machine with this model; None, with the reason told, where nothing was."""
         path = self.ground.project.calibration
         if not path.exists():
