@@ -9,6 +9,7 @@ from small import LABELS, USECASE, small_usecase
 from tuneworthy import flow, readiness
 from tuneworthy.errors import DataError, SuiteChanged
 from tuneworthy.ground import prepare
+from tuneworthy.project import open_project
 
 POCKET = USECASE.replace('"scripted"', '"pocket"')
 
@@ -210,3 +211,42 @@ def test_one_label_in_the_data_is_read(gates, tmp_path):
 def test_the_generated_rows_are_not_near_each_other(tmp_path):
     ground = prepare(small_usecase(tmp_path))
     assert (len(ground.examples), len(ground.leaked), len(ground.cases)) == (60, 0, 40)
+
+
+class TestDataFindings:
+    def rows(self, tmp_path, change):
+        path = tmp_path / "data" / "examples.jsonl"
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        change(lines)
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+        return {gate.gate: gate for gate in flow.check(tmp_path)}["data"]
+
+    def test_what_was_not_judged_says_so_and_what_was_has_its_interval(self, gates, tmp_path):
+        assert "wrong outputs not measured" in gates(examples=210)["data"].found
+        names = [e.name for e in prepare(open_project(tmp_path)).examples[:100]]
+        judged = [
+            {"name": name, "where": "", "input": "", "output": "", "verdict": "wrong" if n < 6 else "right"}
+            for n, name in enumerate(names)
+        ]
+        audit = tmp_path / "data" / "audit.jsonl"
+        audit.write_text("".join(f"{json.dumps(row)}\n" for row in judged), "utf-8")
+        gate = self.rows(tmp_path, lambda lines: None)
+        assert gate.state == "passed"
+        assert "6.0 % of the outputs are wrong (2.8 to 12.5 %, 100 random rows judged)" in gate.found
+        audit.write_text('{"name": 1}\n', "utf-8")
+        assert self.rows(tmp_path, lambda lines: None).state == "failed"
+
+    def test_a_finding_that_forbids_training_closes_the_gate_and_a_reason_opens_it(self, gates, tmp_path):
+        def contradict(lines):
+            other = next(line for line in lines if line["expected"] != lines[0]["expected"])
+            lines.append({**lines[0], "expected": other["expected"]})
+
+        gates(examples=210)
+        gate = self.rows(tmp_path, contradict)
+        assert gate.state == "failed"
+        assert gate.missing == "2 rows have the same input as another row and a different output"
+        assert "data check" in gate.next
+        assert (
+            gates(examples=210, data="both answers are accepted by the team that reads them")["data"].state == "passed"
+        )
+        assert self.rows(tmp_path, contradict).state == "overridden"

@@ -10,6 +10,9 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from tuneworthy.data import engine
+from tuneworthy.data.checks import run as checks
+from tuneworthy.data.findings import Batch, Finding
 from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
 from tuneworthy.models.open import SCRIPTED
@@ -90,7 +93,36 @@ def _data(ground: Ground) -> GateResult:
             missing=f"{enough - have} more examples (at least {enough})",
             next=f"collect {enough - have} more rows into data/; the levers without training are measured all the same",
         )
+    try:
+        findings = checks.gate(_batch(ground))
+    except DataError as problem:  # the file of the audit
+        return GateResult(gate="data", state="failed", found=found, missing=_in_a_line(problem), next=problem.next)
+    found = f"{found}; {_quality(findings, ground)}"
+    refused = [finding for finding in findings if finding.severity == "refuse"]
+    if refused:
+        return GateResult(
+            gate="data",
+            state="failed",
+            found=found,
+            missing="; ".join(finding.what for finding in refused),
+            next="tuneworthy data check names the rows and what to do about each",
+        )
     return GateResult(gate="data", state="passed", found=found)
+
+
+def _batch(ground: Ground) -> Batch:
+    return Batch(ground.usecase, ground.examples, audit=engine.judged(ground.project.audit_file))
+
+
+def _quality(findings: Sequence[Finding], ground: Ground) -> str:
+    """Which share of the rows teaches facts (labels teach none), and how much is wrong, as far as somebody looked."""
+    kinds = {f"{finding.check}.{finding.kind}": finding for finding in findings}
+    facts = sum(len(kinds[kind].rows) for kind in ("facts.dated", "facts.fact") if kind in kinds)
+    noise = kinds.get("audit.noise_rate")
+    wrong = noise.what if noise else "wrong outputs not measured (tuneworthy data check --review)"
+    if ground.usecase.output.kind == "label":
+        return wrong
+    return f"{100 * facts / len(ground.examples):.1f} % teach facts that stand in the output only; {wrong}"
 
 
 def _suite(ground: Ground) -> GateResult:

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuneworthy.content import storage_error, write_whole
@@ -14,8 +14,9 @@ from tuneworthy.data import decisions, diff, export, fix, read, redact, statemen
 from tuneworthy.data.checks import audit, labels
 from tuneworthy.data.checks import run as checks
 from tuneworthy.data.decisions import Change, Decision
-from tuneworthy.data.findings import AuditRow, Batch, CheckReport, NotMeasured
+from tuneworthy.data.findings import AuditRow, Batch, CheckReport, NotMeasured, Tokens
 from tuneworthy.errors import DataError, Problem, TuneworthyError
+from tuneworthy.models.open import answer_tokens, context_tokens
 from tuneworthy.project import Project, open_project, user
 from tuneworthy.records import Dataset, Example, Record
 
@@ -62,8 +63,15 @@ def check(folder: Path, *, quick: bool = False, review: bool = False) -> Checked
     """Run all checks. Nothing but the two files of a review is written, and a file with verdicts is never replaced."""
     project = open_project(folder)
     batch = load(project)
+    if not quick:
+        batch = replace(batch, tokens=_tokens(project))
     report = checks.run(batch, quick=quick)
     return Checked(report, _write_review(project, batch) if review else ())
+
+
+def _tokens(project: Project) -> Tokens | None:
+    count = answer_tokens(project.usecase, project.folder)
+    return Tokens(count, context_tokens(project.usecase, project.folder)) if count else None
 
 
 def load(project: Project) -> Batch:
@@ -84,7 +92,7 @@ def load(project: Project) -> Batch:
         cases=cases,
         places=tuple(f"{place}:{line}" for line in reading.lines),
         problems=reading.problems,
-        audit=_judged(project.audit_file),
+        audit=judged(project.audit_file),
     )
 
 
@@ -97,7 +105,7 @@ def _write_review(project: Project, batch: Batch) -> tuple[Path, ...]:
     written = []
     with project.busy("data check"):
         for path, rows in files.items():
-            if not any(row.verdict for row in _judged(path)):
+            if not any(row.verdict for row in judged(path)):
                 write_whole(
                     path, "".join(f"{json.dumps(r.model_dump(mode='json'), ensure_ascii=False)}\n" for r in rows)
                 )
@@ -105,7 +113,7 @@ def _write_review(project: Project, batch: Batch) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _judged(path: Path) -> tuple[AuditRow, ...]:
+def judged(path: Path) -> tuple[AuditRow, ...]:
     """Rows of a review. Raises DataError listing every line that is none."""
     if not path.exists():
         return ()
@@ -243,7 +251,7 @@ def repair(
             elif drop:
                 changes = fix.dropped(batch, drop)
             else:
-                changes = fix.reviewed(batch, [*_judged(project.review_file), *batch.audit])
+                changes = fix.reviewed(batch, [*judged(project.review_file), *batch.audit])
         except ValueError as error:
             raise DataError(str(error), [], next="correct it there, or in the command", where=str(folder)) from None
         return _make(project, batch.examples, changes, rule or ("drop" if drop else "reviewed"), why, dry=dry)

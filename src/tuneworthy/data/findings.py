@@ -120,6 +120,16 @@ class CheckReport(Record):
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """How the base model counts."""
+
+    count: Callable[[str], int]
+    """tokens of a text and its stop token"""
+    context: int | None
+    """tokens that it takes at once; None = not known"""
+
+
+@dataclass(frozen=True)
 class Batch:
     """What the checks look at."""
 
@@ -132,6 +142,8 @@ class Batch:
     """rows that could not be read as examples"""
     audit: tuple[AuditRow, ...] = ()
     """random rows that a person has judged, or is to"""
+    tokens: Tokens | None = None
+    """None where the tokenizer is not here"""
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tuneworthy import plugins
 from tuneworthy.content import digest, folder_digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.local.files import DECIDING, resolve, weight_files
+from tuneworthy.models.local.files import DECIDING, read_object, resolve, weight_files
 from tuneworthy.seams import Model
 from tuneworthy.usecase import UseCase
 
@@ -63,13 +63,26 @@ def answer_tokens(usecase: UseCase, folder: Path) -> Callable[[str], int] | None
     """Counts the tokens of an answer with its stop token; None where the tokenizer is not here. Loads no torch."""
     from tokenizers import Tokenizer
 
-    if usecase.model.endpoint or usecase.model.base == SCRIPTED:
-        return None
-    try:
-        file = resolve(usecase.model, folder) / "tokenizer.json"
-    except ModelError:
-        return None
-    if not file.is_file():
+    file = _file(usecase, folder, "tokenizer.json")
+    if file is None:
         return None
     tokenizer = Tokenizer.from_file(str(file))
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids) + 1
+
+
+def context_tokens(usecase: UseCase, folder: Path) -> int | None:
+    """Tokens that the base model takes at once; None where its config.json is not here, or does not say."""
+    file = _file(usecase, folder, "config.json")
+    most = read_object(file).get("max_position_embeddings") if file else None
+    return most if isinstance(most, int) else None
+
+
+def _file(usecase: UseCase, folder: Path, name: str) -> Path | None:
+    """A file of a local base model, if it is here."""
+    if usecase.model.endpoint or usecase.model.base == SCRIPTED:
+        return None
+    try:
+        file = resolve(usecase.model, folder) / name
+    except ModelError:
+        return None
+    return file if file.is_file() else None

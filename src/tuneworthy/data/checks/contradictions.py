@@ -33,11 +33,12 @@ _SMALL = frozenset(
 
 def check(batch: Batch) -> Found:
     """Equal inputs first, then nearly equal ones."""
-    yield from _exact(batch)
+    yield from exact(batch)
     yield from _near(batch)
 
 
-def _exact(batch: Batch) -> Iterator[Finding]:
+def exact(batch: Batch) -> Iterator[Finding]:
+    """Equal inputs, but for case and white space, with different outputs."""
     groups: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(batch.normal_inputs):
         groups[text].append(number)

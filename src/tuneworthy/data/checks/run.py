@@ -18,6 +18,7 @@ from tuneworthy.data.checks import (
     personal,
     shape,
     sources,
+    tokens,
 )
 from tuneworthy.data.findings import Batch, Check, CheckReport, Finding, NotMeasured, worst_first
 from tuneworthy.data.version import manifest
@@ -37,8 +38,26 @@ WITHOUT_MODEL: Mapping[str, Check] = {
 }
 """Checks that train nothing and load no weights."""
 
-WITH_MODEL: Mapping[str, Check] = {"labels": labels.check, "rephrased": leakage.check_rephrased}
-"""Checks that fit a classifier, or embed."""
+WITH_MODEL: Mapping[str, Check] = {
+    "tokens": tokens.check,
+    "labels": labels.check,
+    "rephrased": leakage.check_rephrased,
+}
+"""Checks that load a tokenizer, fit a classifier, or embed."""
+
+
+GATE: Mapping[str, Check] = {
+    "shape": shape.check,
+    "audit": audit.check,
+    "contradictions": contradictions.exact,
+    "facts": facts.check,
+}
+"""What the gate before training looks at: row by row, so that looking takes no time worth mentioning."""
+
+
+def gate(batch: Batch) -> tuple[Finding, ...]:
+    """The findings of GATE, worst first."""
+    return worst_first(item for check in GATE.values() for item in check(batch) if isinstance(item, Finding))
 
 
 def run(batch: Batch, *, quick: bool = False) -> CheckReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowRef, excerpt, many, that
+from tuneworthy.data.findings import Batch, Finding, Found, RowRef, excerpt, many, that
 
 ENDS = 0.95
 """Share of the outputs that must end with a full stop or the like before one without counts as cut off."""
@@ -40,7 +40,6 @@ def check(batch: Batch) -> Found:
     yield from _matching(batch)
     yield from _cut(batch)
     yield from _too_long(batch)
-    yield NotMeasured(check="shape", what="length in tokens", reason="see: tuneworthy train --show-mask")
 
 
 def _unreadable(batch: Batch) -> Iterator[Finding]:
