@@ -162,13 +162,21 @@ def _is_json(line: bytes) -> bool:
 
 
 def last_in_effect(log: Sequence[Decision], examples: Sequence[Example]) -> Decision | None:
-    """The entry that made the rows what they are and was not taken back; None where there is none."""
-    undone = {decision.undoes for decision in log}
-    now = content(examples)
+    """The entry that made the rows what they are and was not taken back; None where there is none.
+
+    What came into effect is told from the end: each such entry leads to the content that the next one starts from. A
+    fix or an undoing that was killed before the rows were written leads nowhere.
+    """
+    now = state = content(examples)
+    in_effect = []
     for decision in reversed(log):
-        if decision.undoes or decision.digest in undone or decision.rule == RESTORE:
-            continue
-        if decision.content_after == now:
+        if decision.content_after == state:
+            in_effect.append(decision)
+            state = decision.content_before
+    undone = {decision.undoes for decision in in_effect}
+    for decision in in_effect:
+        taken_back = decision.undoes or decision.digest in undone or decision.rule == RESTORE
+        if not taken_back and decision.content_after == now:
             return decision
     return None
 
