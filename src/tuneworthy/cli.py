@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = ("init", "check", "data", "suite", "run", "eval", "plan", "train", "compare", "report")
+VERBS = (
+    "init", "check", "data", "suite", "run", "eval", "plan", "train", "compare", "report", "release", "serve", "rollback",
+)  # fmt: skip
 """In the order in which they are needed. Typer would list groups last."""
 
 
@@ -46,6 +48,8 @@ data_app = typer.Typer(
 suite_app = typer.Typer(help="Build, lock and look at the cases that decide.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(suite_app, name="suite")
+release_app = typer.Typer(help="Package exactly what was measured, and put it into service.", no_args_is_help=True)
+app.add_typer(release_app, name="release")
 
 Folder = Annotated[Path, typer.Argument(help="The use-case folder.", show_default="here")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on standard output.")]
@@ -438,6 +442,113 @@ def report(
     from tuneworthy.printing import verdict
 
     verdict.report(flow.report(folder, out), as_json=json)
+
+
+@release_app.command("build")
+def release_build(
+    folder: Folder = Path(),
+    arm: Annotated[str, typer.Option(help="Arm of the last run.", show_default="what the verdict names")] = "",
+    override: Annotated[
+        str, typer.Option(help="Release against the verdict, for this written reason.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Package what the last run measured: weights, prompt, documents, scores, fingerprint. Exit 3 when refused."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    printing.released(service.release(folder, arm, override=override), folder, as_json=json)
+
+
+@release_app.command("list")
+def release_list(folder: Folder = Path(), json: Json = False) -> None:
+    """All releases, and where each is live."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    printing.listed(service.releases(folder), service.history(folder), folder, as_json=json)
+
+
+@release_app.command("verify")
+def release_verify(
+    name: Annotated[str, typer.Argument(help="Name or part of it.", show_default="the newest")] = "",
+    folder: Annotated[Path, typer.Option("--folder", help="The use-case folder.", show_default="here")] = Path(),
+    json: Json = False,
+) -> None:
+    """Hold every file of a release, and of its base model, against the manifest. Exit 3 when anything differs."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    raise typer.Exit(printing.verified(*service.verify_release(folder, name), as_json=json))
+
+
+@release_app.command("deploy")
+def release_deploy(
+    folder: Folder = Path(),
+    name: Annotated[str, typer.Option("--release", help="Name or part of it.", show_default="the newest")] = "",
+    alias: Annotated[str, typer.Option(help="What clients ask for.")] = "champion",
+    why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Ask for a release under an alias: the gateway takes it through the gate first."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    printing.entry(service.deploy(folder, name, alias=alias, why=why), folder, as_json=json)
+
+
+@release_app.command("log")
+def release_log(
+    folder: Folder = Path(),
+    at: Annotated[str, typer.Option(help="What was live at this time (ISO 8601, UTC).", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Which release was asked for, live, refused or taken back, when, why and by whom."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    printing.history(service.history(folder), at, as_json=json)
+
+
+@app.command()
+def serve(
+    folder: Folder = Path(),
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine need keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8321,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; the next one gets 429.")] = 256,
+    per_minute: Annotated[int, typer.Option(min=0, help="Requests of one key; 0 = no limit.")] = 0,
+    new_key: Annotated[str, typer.Option(help="Make a key of this name, show it, and stop.", show_default=False)] = "",
+    for_alias: Annotated[list[str] | None, typer.Option(help="With --new-key: only these aliases.")] = None,
+    drop_key: Annotated[str, typer.Option(help="Make a key worthless, and stop.", show_default=False)] = "",
+) -> None:
+    """Answer with what is deployed, as an OpenAI-compatible endpoint. Nothing is routed past the gate."""
+    from tuneworthy import service
+    from tuneworthy.serving.gateway import Limits
+
+    if new_key:
+        sys.stdout.write(service.new_key(folder, new_key, for_alias or []) + "\n")
+        sys.stderr.write("Keep it: only its hash is stored. Clients send it as their API key.\n")
+        return
+    if drop_key:
+        service.take_back_key(folder, drop_key)
+        return
+    sys.stderr.write(f"http://{host}:{port}/v1 (stop with Ctrl-C)\n")
+    limits = Limits(waiting=waiting, per_minute=per_minute)
+    service.serve(folder, host=host, port=port, limits=limits, tell=lambda text: print(text, file=sys.stderr))
+
+
+@app.command()
+def rollback(
+    folder: Folder = Path(),
+    alias: Annotated[str, typer.Option(help="What clients ask for.")] = "champion",
+    why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Go back to the release that was live before. It is still loaded: the change takes less than a second."""
+    from tuneworthy import service
+    from tuneworthy.printing import service as printing
+
+    printing.entry(service.rollback(folder, alias=alias, why=why), folder, as_json=json)
 
 
 def _pair(column: str) -> tuple[str, str]:

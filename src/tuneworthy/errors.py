@@ -6,7 +6,8 @@
     ├── GateRefused                 a rule of the method says no (exit 3)
     │   ├── SuiteNotLocked          no lock, or too few cases to lock
     │   │   └── JudgeNotCalibrated  the judge was not held against people, or fell short
-    │   └── SuiteChanged            something differs from what was locked
+    │   ├── SuiteChanged            something differs from what was locked
+    │   └── LogEdited               an append-only log was edited
     ├── NotComparable               two arms differ in more than what was declared
     ├── ModelError                  a model cannot be loaded or asked
     │   ├── UnsafeModel             pickle weights or remote code
@@ -99,6 +100,10 @@ class JudgeNotCalibrated(SuiteNotLocked):
 
 class SuiteChanged(GateRefused):
     """Something differs from what was locked."""
+
+
+class LogEdited(GateRefused):
+    """A line of an append-only log was edited or removed."""
 
 
 class NotComparable(TuneworthyError):

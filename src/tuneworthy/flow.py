@@ -403,7 +403,7 @@ def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> Sid
 def report(folder: Path, out: Path | None) -> Path:
     """Write the last run as one self-contained HTML file."""
     project = open_project(folder)
-    record = _last_run(project)
+    record = last_run(project)
     path = out or project.run(record.run_id) / "report.html"
     html.write(record, path)
     return path
@@ -455,7 +455,7 @@ def _require_trained_lever(lever: str) -> None:
 
 def _measured(project: Project) -> tuple[RunRecord, Ground]:
     """The last run and the ground it stood on."""
-    record, ground = _last_run(project), prepare(project)
+    record, ground = last_run(project), prepare(project)
     if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):
         raise SuiteChanged(
             "the last run measured another suite", next="run: tuneworthy run", where=str(project.lock_file)
@@ -463,7 +463,8 @@ def _measured(project: Project) -> tuple[RunRecord, Ground]:
     return record, ground
 
 
-def _last_run(project: Project) -> RunRecord:
+def last_run(project: Project) -> RunRecord:
+    """The record of the run whose verdict was written last. Raises TuneworthyError where there is none."""
     last = project.latest_run()
     if last is None:
         raise TuneworthyError("there is no run yet", next="run: tuneworthy run", where=str(project.runs))

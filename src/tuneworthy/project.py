@@ -195,6 +195,11 @@ class Project:
         """The key to blind pairs, by the name of one of them; apart from the pairs."""
         return self.store / "blind" / f"{re.sub('[^0-9a-f]', '', pair.split('-')[0])[:8] or 'none'}.json"
 
+    @property
+    def keys_file(self) -> Path:
+        """Who may ask the gateway: hashes only."""
+        return self.store / "keys.json"
+
     def latest_run(self) -> Path | None:
         """The run whose verdict was written last."""
         verdicts = sorted(self.runs.glob("*/verdict.json"), key=lambda path: path.stat().st_mtime_ns)

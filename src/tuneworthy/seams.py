@@ -63,6 +63,19 @@ class Tunable(Model, Protocol):
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A model that lets one see what it reads and how sure it is. Implementation: local."""
+
+    def answer_logprob(self, request: Request, text: str) -> float | None:
+        """Total log-probability (nats) of a text and its stop token as the answer; None where it has none."""
+        ...
+
+    def rendered(self, messages: Sequence[Message]) -> str:
+        """The prompt as the chat template writes it."""
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """Judges one output. Pure: the same case and output give the same score."""
 

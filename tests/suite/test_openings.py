@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuneworthy.errors import SuiteChanged
+from tuneworthy.content import digest
+from tuneworthy.errors import LogEdited
 from tuneworthy.suite import openings
 
 
@@ -80,7 +81,7 @@ def test_an_edited_line_is_named(file, number):
     lines[number] = lines[number].replace('"exploratory": false', '"exploratory": true')
     file.write_text("\n".join(lines) + "\n", "utf-8")
     for attempt in (openings.read, lambda path: look(path, "d9")):
-        with pytest.raises(SuiteChanged) as refused:
+        with pytest.raises(LogEdited) as refused:
             attempt(file)
         assert refused.value.where == f"{file}:{number + 1}"
 
@@ -91,7 +92,7 @@ def test_a_removed_swapped_or_unreadable_line_breaks_the_chain(file, number):
     swapped = [*lines[:number], lines[number + 1], lines[number], *lines[number + 2 :]]
     for left in (lines[:number] + lines[number + 1 :], swapped, [*lines[:number], "{", *lines[number + 1 :]]):
         file.write_text("\n".join(left) + "\n", "utf-8")
-        with pytest.raises(SuiteChanged, match="chain breaks"):
+        with pytest.raises(LogEdited, match="chain breaks"):
             openings.read(file)
 
 
@@ -99,9 +100,9 @@ def test_a_line_whose_hash_was_recomputed_breaks_the_next_one(file):
     lines = written(file)
     forged = json.loads(lines[1])
     forged["arm_digest"] = "better"
-    forged["hash"] = openings.digest({key: value for key, value in forged.items() if key != "hash"})
+    forged["hash"] = digest({key: value for key, value in forged.items() if key != "hash"})
     file.write_text("\n".join([lines[0], json.dumps(forged), *lines[2:]]) + "\n", "utf-8")
-    with pytest.raises(SuiteChanged) as refused:
+    with pytest.raises(LogEdited) as refused:
         openings.read(file)
     assert refused.value.where == f"{file}:3"
 

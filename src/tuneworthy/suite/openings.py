@@ -1,11 +1,7 @@
-"""Two append-only, hash-chained logs: what was registered before the locked cases were looked at, and every look.
-
-Each line holds the hash of the line before. A line that was edited or removed breaks the chain and is named.
-"""
+"""Two append-only, hash-chained logs: what was registered before the locked cases were looked at, and every look."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +9,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from tuneworthy.content import append_line, digest
-from tuneworthy.errors import SuiteChanged
+from tuneworthy import chain
 from tuneworthy.records import Record
-
-_START = "0" * 64
 
 
 class Opening(Record):
@@ -52,7 +45,7 @@ def register(
     }
     known = [{k: v for k, v in line.items() if k not in ("at", "previous", "hash", "torn")} for line in read(file)]
     if content not in known:
-        _append(file, {**content, "at": _now()})
+        chain.append(file, {**content, "at": _now()})
 
 
 def open_cases(file: Path, *, lock_digest: str, arm: str, arm_digest: str, contrast: str) -> Opening:
@@ -67,66 +60,13 @@ def open_cases(file: Path, *, lock_digest: str, arm: str, arm_digest: str, contr
     opening = Opening(
         lock=lock_digest, arm=arm, arm_digest=arm_digest, contrast=contrast, exploratory=exploratory, at=_now()
     )
-    _append(file, opening.model_dump(mode="json"))
+    chain.append(file, opening.model_dump(mode="json"))
     return opening
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """All lines, the chain verified. What a killed process left of a line is passed over; the line that follows it
-    says so under `torn`.
-
-    Raises:
-        SuiteChanged: a line was edited or removed. Removing the last lines cannot be seen from the file alone.
-    """
-    return _scan(file)[0]
-
-
-def _scan(file: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """(whole lines, numbers of the torn ones after the last whole line)."""
-    lines: list[dict[str, Any]] = []
-    torn: list[int] = []
-    previous = _START
-    for number, text in enumerate(_texts(file), start=1):
-        line = _parsed(text)
-        if line is None:
-            torn += [number] if text else []
-            continue
-        if line.get("previous") != previous or line.get("hash") != _hash(line):
-            raise SuiteChanged(
-                "the append-only log was edited: its chain breaks here",
-                why="without an honest log nobody can tell how often the locked cases were looked at",
-                next="restore the file from version control",
-                where=f"{file}:{number}",
-            )
-        lines.append(line)
-        previous, torn = line["hash"], []
-    return lines, torn
-
-
-def _append(file: Path, content: dict[str, Any]) -> None:
-    lines, torn = _scan(file)
-    linked = {**content, "previous": lines[-1]["hash"] if lines else _START}
-    if torn:
-        linked["torn"] = torn
-    append_line(file, json.dumps({**linked, "hash": digest(linked)}, ensure_ascii=False))
-
-
-def _hash(line: dict[str, Any]) -> str:
-    return digest({key: value for key, value in line.items() if key != "hash"})
-
-
-def _texts(file: Path) -> list[str]:
-    return file.read_text("utf-8", errors="replace").split("\n") if file.exists() else []
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    """The line as an object; None where it is torn. Half a line never parses, as its brace is not closed; a line that
-    was made unreadable on purpose breaks the chain of the next one."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    return line if isinstance(line, dict) else {}
+    """All lines, the chain verified. Raises LogEdited when a line was edited or removed."""
+    return chain.read(file)
 
 
 def _now() -> str:

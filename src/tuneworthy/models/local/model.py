@@ -162,6 +162,22 @@ class LocalModel:
             return decoding.scoring_problem(self.tokenizer, request.messages, wanted.labels)
         return self._weights.grammar.problem(wanted)
 
+    def answer_logprob(self, request: Request, text: str) -> float | None:
+        """Total log-probability (nats) of a text and its stop token as the answer, unconstrained; None where the chat
+        template does not write an answer where it opens one, or the context has no room for it."""
+        if decoding.scoring_problem(self.tokenizer, request.messages, [text]):
+            return None
+        prompt = chat_ids(self.tokenizer, request.messages, generation=True)
+        if self.context is not None and len(prompt) + request.decoding.max_tokens > self.context:
+            return None
+        with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
+            asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
+            return decoding.label_logprobs(asked, request.messages, [text], prompt, None, 0)[0]
+
+    def rendered(self, messages: Sequence[Message]) -> str:
+        """The prompt as the chat template writes it, special tokens included."""
+        return str(self.tokenizer.decode(chat_ids(self.tokenizer, messages, generation=True)))
+
     def complete(
         self, requests: Sequence[Request], on_done: Callable[[int, Completion], None] | None = None
     ) -> list[Completion]:

@@ -1,0 +1,84 @@
+"""The model card: what somebody who was not there has to know. Markdown with the metadata that model hubs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from tuneworthy.records import Comparison
+from tuneworthy.release.records import Manifest
+
+FILE = "README.md"
+
+
+def page(manifest: Manifest) -> str:
+    """Markdown, the front matter included."""
+    return "\n".join([*_front(manifest), "", *_body(manifest)]) + "\n"
+
+
+def _front(manifest: Manifest) -> Iterator[str]:
+    yield "---"
+    yield f"base_model: {json.dumps(manifest.base.name)}"
+    if manifest.candidate.adapter is not None:
+        yield "base_model_relation: adapter"
+        yield "library_name: peft"
+    elif manifest.candidate.tuned is not None:
+        yield "base_model_relation: finetune"
+        yield "library_name: transformers"
+    yield "license: other"
+    yield "tags: [tuneworthy]"
+    yield "---"
+
+
+def _body(manifest: Manifest) -> Iterator[str]:
+    usecase, measured, candidate = manifest.usecase, manifest.measured, manifest.candidate
+    yield f"# {usecase['name']}, version {manifest.number}"
+    yield ""
+    yield str(usecase["description"] or "_No description is given in usecase.toml._")
+    yield ""
+    yield "## What it does"
+    yield ""
+    yield f"{usecase['instruction']}"
+    yield ""
+    yield f"Lever: `{candidate.lever}`, on `{manifest.base.name}` (`{manifest.base.identity[:12]}`)."
+    yield ""
+    yield "## What was measured"
+    yield ""
+    yield f"{_score(manifest)} Suite `{manifest.suite_lock[:12]}`, data `{manifest.data_version[:12] or 'none'}`, run "
+    yield f"`{measured.run}`."
+    yield ""
+    yield from (f"- {_compared(comparison)}" for comparison in measured.comparisons)
+    yield ""
+    yield f"Verdict: **{measured.decision.replace('_', ' ')}**. {measured.sentences[1]}"
+    if manifest.override:
+        yield ""
+        yield f"Released against the verdict: {manifest.override}"
+    yield ""
+    yield "## What was not measured"
+    yield ""
+    yield from (f"- {line}" for line in measured.not_measured)
+    yield "- the licence duties of the base model"
+    yield ""
+    yield "## What it holds of the data"
+    yield ""
+    yield "`cases.jsonl` holds the locked cases: keep this folder as private as they are."
+    if candidate.shots is not None or candidate.classifier is not None:
+        yield "`examples.jsonl` holds training rows, because answers depend on them."
+
+
+def _score(manifest: Manifest) -> str:
+    arm = manifest.measured.arm
+    if arm.interval is None:
+        return "No score could be given an interval."
+    found = arm.interval
+    return f"{100 * found.value:.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f}, n = {arm.n})."
+
+
+def _compared(comparison: Comparison) -> str:
+    found = comparison.difference
+    told = (
+        "no interval"
+        if found is None
+        else f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    )
+    return f"{comparison.candidate} against {comparison.reference}: {told} points, n = {comparison.n}"

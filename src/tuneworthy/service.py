@@ -1,0 +1,101 @@
+"""From the verdict into service, on one screen: what each verb does after `run`.
+
+    verdict → release → deploy → gate → live → rollback
+
+Everything below is called by the command line and by nothing else; it prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tuneworthy.errors import GateRefused
+from tuneworthy.flow import last_run, open_bench
+from tuneworthy.ground import prepare
+from tuneworthy.models.local.files import resolve
+from tuneworthy.project import open_project
+from tuneworthy.release import package, verify
+from tuneworthy.release.package import Release
+from tuneworthy.serving import deployments, keys
+from tuneworthy.serving.deployments import Entry
+from tuneworthy.serving.gateway import Limits
+from tuneworthy.serving.server import Server
+
+
+def release(folder: Path, arm: str, *, override: str) -> Release:
+    """Package what the last run measured. `arm`: empty = the lever that the verdict names.
+
+    Raises:
+        GateRefused: the verdict does not carry it, or something changed since.
+    """
+    project = open_project(folder)
+    with project.busy("release"):
+        record = last_run(project)
+        ground = prepare(project)
+        wanted = arm or record.verdict.lever or ""
+        return package.build(ground, open_bench(ground).sources, record, wanted, override=override)
+
+
+def releases(folder: Path) -> list[Release]:
+    """Every release of a use case, oldest first."""
+    return package.releases(open_project(folder))
+
+
+def verify_release(folder: Path, name: str) -> tuple[Release, list[str]]:
+    """A release, and what is not as its manifest says: its files, and those of the base model.
+
+    Raises:
+        ModelError: there is no such release, its manifest is damaged, or the base model is not here.
+    """
+    project = open_project(folder)
+    found = package.find(project, name)
+    base = resolve(found.usecase.model, project.folder) if found.manifest.base.files else None
+    return found, verify.problems(found, base)
+
+
+def deploy(folder: Path, name: str, *, alias: str, why: str) -> Entry:
+    """Ask for a release under an alias. The gateway takes it through the gate, and only then answers with it."""
+    project = open_project(folder)
+    return deployments.write(project, alias, "asked", package.find(project, name).name, why=why)
+
+
+def rollback(folder: Path, *, alias: str, why: str) -> Entry:
+    """Go back to the release that was live before under an alias.
+
+    Raises:
+        GateRefused: there is none.
+    """
+    project = open_project(folder)
+    before = deployments.before(deployments.read(project), alias)
+    return deployments.write(project, alias, "rollback", before, why=why)
+
+
+def history(folder: Path) -> Sequence[Entry]:
+    """The deployment log, oldest first. Raises LogEdited."""
+    return deployments.read(open_project(folder))
+
+
+def new_key(folder: Path, name: str, aliases: Sequence[str]) -> str:
+    """A key for the gateway, to be shown once."""
+    return keys.make(open_project(folder).keys_file, name, tuple(aliases))
+
+
+def take_back_key(folder: Path, name: str) -> None:
+    """Make a key worthless at once."""
+    keys.take_back(open_project(folder).keys_file, name)
+
+
+def serve(folder: Path, *, host: str, port: int, limits: Limits, tell: Callable[[str], None]) -> None:
+    """Answer requests until stopped.
+
+    Raises:
+        GateRefused: nothing was deployed, or it could be reached from elsewhere without keys.
+        ProjectBusy: another gateway serves this folder.
+    """
+    project = open_project(folder)
+    if not deployments.wanted(deployments.read(project)):
+        raise GateRefused(
+            "there is nothing to serve", why="no release was deployed", next="run: tuneworthy release deploy"
+        )
+    Server(project, host, port, tell, limits).run()

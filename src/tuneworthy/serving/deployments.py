@@ -1,0 +1,105 @@
+"""Which release answers under which alias: an append-only, chained log, and nothing else.
+
+    asked      somebody wants this release under this alias
+    live       the gateway passed it through the gate, and answers with it
+    refused    the gate said no; what was live stays
+    rollback   somebody wants back to the release that was live before
+
+State is what follows from the lines, so a process that is killed at any moment leaves nothing in between: a wish
+without an answer is worked off when the gateway starts again. What was live at any time is a question to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from tuneworthy import chain
+from tuneworthy.errors import GateRefused
+from tuneworthy.project import Project, user
+from tuneworthy.records import Record
+from tuneworthy.release.fingerprint import Check
+
+CHAMPION = "champion"
+
+Action = Literal["asked", "live", "refused", "rollback"]
+
+
+class Entry(Record):
+    """One line of the log."""
+
+    alias: str
+    action: Action
+    release: str
+    why: str = ""
+    who: str = ""
+    at: str = ""
+    """ISO 8601 in UTC"""
+    checks: tuple[Check, ...] = ()
+    """live and refused: what the gate looked at"""
+
+
+def read(project: Project) -> tuple[Entry, ...]:
+    """All entries, oldest first.
+
+    Raises:
+        LogEdited: the log was edited.
+    """
+    lines = chain.read(project.deployments_file)
+    return tuple(Entry(**{key: line[key] for key in Entry.model_fields if key in line}) for line in lines)
+
+
+def write(
+    project: Project, alias: str, action: Action, release: str, *, why: str, checks: Sequence[Check] = ()
+) -> Entry:
+    """Add an entry, with the time and the user's name."""
+    entry = Entry(
+        alias=alias,
+        action=action,
+        release=release,
+        why=why,
+        who=user(),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        checks=tuple(checks),
+    )
+    chain.append(project.deployments_file, entry.model_dump(mode="json"))
+    return entry
+
+
+def live(entries: Iterable[Entry], at: str = "") -> dict[str, str]:
+    """alias → release that answered. `at`: ISO 8601 in UTC; empty = now."""
+    return {e.alias: e.release for e in entries if e.action == "live" and (not at or e.at <= at)}
+
+
+def wanted(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """alias → the wish that counts: the last one; where that was refused, what is live."""
+    found: dict[str, Entry] = {}
+    answering: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.action == "live":
+            answering[entry.alias] = found[entry.alias] = entry
+        elif entry.action == "refused":
+            found.pop(entry.alias, None)
+            if entry.alias in answering:
+                found[entry.alias] = answering[entry.alias]
+        else:
+            found[entry.alias] = entry
+    return found
+
+
+def before(entries: Iterable[Entry], alias: str) -> str:
+    """The release that was live under an alias before the present one.
+
+    Raises:
+        GateRefused: nothing to go back to.
+    """
+    lived = [entry.release for entry in entries if entry.alias == alias and entry.action == "live"]
+    others = [name for name in lived if name != lived[-1]]
+    if not others:
+        raise GateRefused(
+            f"nothing was live under {alias!r} before" if lived else f"nothing is live under {alias!r}",
+            why="a rollback goes to the release that answered before",
+            next="deploy another release: tuneworthy release deploy NAME",
+        )
+    return others[-1]

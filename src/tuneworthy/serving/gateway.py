@@ -1,0 +1,213 @@
+"""The gateway: an OpenAI-compatible door in front of releases. Aliases move, releases do not.
+
+    POST /v1/chat/completions   model = an alias, or the full name of a loaded release
+    GET  /v1/models             what can be asked for
+    GET  /health                200 when every alias answers
+    GET  /metrics               Prometheus
+
+Answers come from `release.answerer`, the path that was measured. No content is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tuneworthy.errors import DataError
+from tuneworthy.records import Answer
+from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
+from tuneworthy.serving.keys import Keys
+from tuneworthy.serving.lane import Lane, LaneFull
+
+GATE_HEADER = "x-tuneworthy-gate"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask of the machine."""
+
+    body_bytes: int = 1_000_000
+    waiting: int = 256
+    """requests that may wait for one release; the next one gets 429"""
+    seconds: float = 60.0
+    """longest time until an answer, and until a body has arrived"""
+    per_minute: int = 0
+    """requests of one key; 0 = no limit"""
+
+
+@dataclass
+class Gateway:
+    """What is loaded, and which alias leads where."""
+
+    keys: Callable[[], Keys]
+    limits: Limits
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    """release name → loaded release, whether anybody may ask it or not"""
+    routes: dict[str, str] = field(default_factory=dict)
+    """alias → name of the release that answers; replaced as a whole, so that a request sees one state"""
+    gate_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    """lets the gate ask a release that nobody else may ask yet"""
+    _asked: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.registry = CollectorRegistry()
+        kinds = ("alias", "release", "outcome")
+        self._requests = Counter("tuneworthy_requests", "Requests", kinds, registry=self.registry)
+        self._seconds = Histogram("tuneworthy_seconds", "Time to the answer", ("alias",), registry=self.registry)
+        self._tokens = Counter("tuneworthy_tokens", "Tokens", ("alias", "direction"), registry=self.registry)
+        self._live = Gauge("tuneworthy_live", "1 = this release is live", ("alias", "release"), registry=self.registry)
+
+    def app(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
+        """The web application."""
+        return Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
+                Route("/v1/models", self._guarded(self._models)),
+                Route("/health", self._health),
+                Route("/metrics", self._metrics),
+            ],
+            lifespan=lifespan,
+        )
+
+    def route(self, alias: str, name: str) -> None:
+        """Let an alias lead to a loaded release: one assignment, so no request sees anything between."""
+        before = self.routes.get(alias)
+        self.routes = {**self.routes, alias: name}
+        if before is not None and before != name:
+            self._live.labels(alias, before).set(0)
+        self._live.labels(alias, name).set(1)
+
+    # --- endpoints ---
+
+    async def _chat(self, request: Request, allowed: tuple[str, ...]) -> Response:
+        asked = read_request(await self._body(request))
+        alias, lane = self._lane(asked, request, allowed)
+        row = read_row(asked.messages, lane.release.usecase)
+        started = time.perf_counter()
+        answer = await self._answer(alias, lane, row)
+        outcome = "ok" if answer.error is None else str(answer.error)
+        self._count(alias, lane.release.name, outcome)
+        self._seconds.labels(alias).observe(time.perf_counter() - started)
+        if answer.error is not None:
+            raise Refused(f"the model did not answer: {answer.error}", status=502, kind="api_error")
+        self._tokens.labels(alias, "in").inc(answer.tokens_in)
+        self._tokens.labels(alias, "out").inc(answer.tokens_out)
+        number = f"chatcmpl-{secrets.token_hex(12)}"
+        headers = {"x-tuneworthy-release": lane.release.name}
+        if asked.ignored:
+            headers["x-tuneworthy-ignored"] = ", ".join(asked.ignored)
+        if asked.stream:
+            pieces = chunks(answer, name=lane.release.name, number=number)
+            return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
+        return JSONResponse(completion(answer, name=lane.release.name, number=number), headers=headers)
+
+    async def _models(self, request: Request, allowed: tuple[str, ...]) -> Response:
+        names = [alias for alias in self.routes if not allowed or alias in allowed]
+        shared = {"object": "model", "owned_by": "tuneworthy"}
+        data = [{"id": name, **shared, "release": self.routes[name]} for name in names]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"live": self.routes}, status_code=200 if self.routes else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        return PlainTextResponse(generate_latest(self.registry), media_type="text/plain; version=0.0.4")
+
+    # --- what stands before an answer ---
+
+    def _guarded(
+        self, endpoint: Callable[[Request, tuple[str, ...]], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                return await endpoint(request, self._enter(request))
+            except Refused as refused:
+                headers = {"retry-after": "1"} if refused.status == 429 else {}
+                return JSONResponse(refused.body(), status_code=refused.status, headers=headers)
+            except ClientDisconnect:
+                return Response(status_code=499)
+
+        return guarded
+
+    def _enter(self, request: Request) -> tuple[str, ...]:
+        """Aliases that this client may ask; empty = all."""
+        if secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret):
+            return ()
+        try:
+            known = self.keys()
+        except DataError as error:
+            raise Refused("the gateway cannot read its keys", status=503, kind="api_error") from error
+        if not known.keys:
+            return ()
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        holder = known.holder(given.strip()) if kind.lower() == "bearer" else None
+        if holder is None:
+            raise Refused(
+                "this gateway wants a key: Authorization: Bearer tw-…", status=401, kind="authentication_error"
+            )
+        name, key = holder
+        self._not_too_often(name)
+        return key.aliases
+
+    def _not_too_often(self, name: str) -> None:
+        if not self.limits.per_minute:
+            return
+        now = time.monotonic()
+        recent = [moment for moment in self._asked.get(name, []) if now - moment < 60]
+        if len(recent) >= self.limits.per_minute:
+            raise Refused(f"at most {self.limits.per_minute} requests a minute", status=429, kind="rate_limit_error")
+        self._asked[name] = [*recent, now]
+
+    async def _body(self, request: Request) -> bytes:
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Refused("send application/json", param="content-type", status=415)
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                async for piece in request.stream():
+                    raw += piece
+                    if len(raw) > self.limits.body_bytes:
+                        raise Refused(f"the body is larger than {self.limits.body_bytes:,} bytes", status=413)
+        except TimeoutError:
+            raise Refused("the body did not arrive in time", status=408) from None
+        return bytes(raw)
+
+    def _lane(self, asked: Asked, request: Request, allowed: tuple[str, ...]) -> tuple[str, Lane]:
+        """(alias, the release that answers). What is loaded but not live is for the gate alone."""
+        name = self.routes.get(asked.model)
+        if name is not None and (not allowed or asked.model in allowed):
+            return asked.model, self.lanes[name]
+        gate = secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret)
+        live = {release: alias for alias, release in self.routes.items() if not allowed or alias in allowed}
+        if asked.model in self.lanes and (gate or asked.model in live):
+            return live.get(asked.model, "gate"), self.lanes[asked.model]
+        known = [alias for alias in self.routes if not allowed or alias in allowed]
+        raise Refused(
+            f"nothing is served as {asked.model[:80]!r}; known: {', '.join(known) or 'nothing yet'}",
+            param="model",
+            status=404 if self.routes else 503,
+        )
+
+    async def _answer(self, alias: str, lane: Lane, row: Any) -> Answer:
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                return await lane.answer(row)
+        except LaneFull:
+            self._count(alias, lane.release.name, "full")
+            raise Refused("too many requests wait already", status=429, kind="rate_limit_error") from None
+        except TimeoutError:
+            self._count(alias, lane.release.name, "timeout")
+            raise Refused(f"no answer within {self.limits.seconds:g} s", status=504, kind="api_error") from None
+
+    def _count(self, alias: str, release: str, outcome: str) -> None:
+        self._requests.labels(alias, release, outcome).inc()

@@ -1,0 +1,237 @@
+"""The running gateway: follows the deployment log, loads releases, passes them through the gate, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from tuneworthy.content import storage_error
+from tuneworthy.errors import GateRefused, ModelError, ProjectBusy, TuneworthyError
+from tuneworthy.models.open import open_model
+from tuneworthy.project import Project
+from tuneworthy.records import Input
+from tuneworthy.release import package
+from tuneworthy.release.fingerprint import Check
+from tuneworthy.release.package import Release
+from tuneworthy.seams import Model
+from tuneworthy.serving import deployments, gate, keys
+from tuneworthy.serving.gateway import GATE_HEADER, Gateway, Limits
+from tuneworthy.serving.lane import Lane
+
+LOOK_EVERY = 0.25
+"""seconds between looks at the deployment log"""
+KEPT = 2
+"""releases of an alias that stay loaded: the live one, and the one to roll back to"""
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Server:
+    """One gateway for one use case."""
+
+    project: Project
+    host: str
+    port: int
+    tell: Tell
+    limits: Limits
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "answers"))
+    _models: dict[str, Model] = field(default_factory=dict)
+    """digest → base model: releases on one base share it"""
+    _seen: tuple[int, int] = (-1, -1)
+    _uvicorn: uvicorn.Server | None = None
+
+    def __post_init__(self) -> None:
+        self.gateway = Gateway(keys.KeyFile(self.project.keys_file).current, self.limits)
+
+    def run(self) -> None:
+        """Serve until stopped; requests that are open are answered first.
+
+        Raises:
+            GateRefused: reachable from elsewhere without keys. ProjectBusy: another gateway serves this folder.
+        """
+        _require_keys(self.host, keys.read(self.project.keys_file))
+        with _only_one(self.project):
+            settings = uvicorn.Config(
+                self.gateway.app(self._lifespan),
+                host=self.host,
+                port=self.port,
+                log_level="warning",
+                access_log=False,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=30,
+                server_header=False,
+            )
+            self._uvicorn = uvicorn.Server(settings)
+            self._uvicorn.run()
+
+    def stop(self) -> None:
+        """Take no more requests, answer the open ones, and end."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        following = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow(self) -> None:
+        """Work off wishes in the deployment log, now and whenever it grows."""
+        await asyncio.sleep(0)  # the socket is bound when startup is done; the gate asks through it
+        while True:
+            try:
+                if (now := _state(self.project.deployments_file)) != self._seen:
+                    self._seen = now
+                    await self._catch_up()
+            except TuneworthyError as error:  # serving goes on with what is live
+                self.tell(str(error))
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _catch_up(self) -> None:
+        entries = deployments.read(self.project)
+        for alias, wish in deployments.wanted(entries).items():
+            if self.gateway.routes.get(alias) != wish.release:
+                await self._deploy(alias, wish.release, wish.why, known=wish.action == "live")
+        self._forget(entries)
+
+    async def _deploy(self, alias: str, name: str, why: str, *, known: bool) -> None:
+        """Load, gate, flip; or refuse and stay. `known`: it was live when the gateway stopped."""
+        loop = asyncio.get_running_loop()
+        checks: list[Check] = []
+        try:
+            release = package.find(self.project, name)
+            if name in self.gateway.lanes:  # passed before, and still in memory: the flip is all there is to do
+                checks = list(await loop.run_in_executor(self._thread, self._heartbeat, name))
+            else:
+                checks = await loop.run_in_executor(self._thread, self._load, release)
+                if not gate.refused(checks):
+                    checks.append(await gate.through_endpoint(release, self._client(name)))
+            reason = gate.refused(checks)
+        except (TuneworthyError, httpx.HTTPError) as error:
+            reason = str(error).splitlines()[0]
+            checks.append(Check(what="loading", state="failed", found=reason))
+        if reason:
+            if name not in self.gateway.routes.values():
+                self.gateway.lanes.pop(name, None)
+            deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
+            self.tell(f"{alias}: {name} is refused: {reason}")
+            return
+        self.gateway.route(alias, name)
+        if not known:
+            deployments.write(self.project, alias, "live", name, why=why, checks=checks)
+        self.tell(f"{alias}: {name} is live")
+
+    def _load(self, release: Release) -> list[Check]:
+        """Files, weights, fingerprint; in the thread that answers, since torch work there would wait anyway."""
+        model = self._model(release)
+        checks = gate.before_loading(release, getattr(model, "folder", None))
+        if gate.refused(checks):
+            return checks
+        answerer = release.answerer(model)
+        checks += gate.after_loading(release, answerer)
+        self.gateway.lanes[release.name] = Lane(release, answerer, self._thread, self.limits.waiting)
+        return checks
+
+    def _heartbeat(self, name: str) -> list[Check]:
+        lane = self.gateway.lanes[name]
+        return gate.after_loading(lane.release, lane.answerer)
+
+    def _model(self, release: Release) -> Model:
+        wanted = release.manifest.base.identity
+        if wanted not in self._models:
+            model = open_model(release.usecase, self.project.folder)
+            if model.digest != wanted:
+                raise ModelError(
+                    f"the base model here is another one than {release.name} was measured with",
+                    next="put the base model of the manifest in its place",
+                )
+            self._models[wanted] = model
+        return self._models[wanted]
+
+    def _client(self, name: str) -> gate.Ask:
+        """Asks this gateway through its socket, as a client does."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1/chat/completions"
+
+        async def ask(row: Input) -> str:
+            async with httpx.AsyncClient(timeout=self.limits.seconds, trust_env=False) as client:
+                body = {"model": name, "messages": [{"role": "user", "content": json.dumps(dict(row))}]}
+                reply = await client.post(url, json=body, headers={GATE_HEADER: self.gateway.gate_secret})
+                reply.raise_for_status()
+                return str(reply.json()["choices"][0]["message"]["content"])
+
+        return ask
+
+    def _forget(self, entries: tuple[deployments.Entry, ...]) -> None:
+        """Unload what is neither live nor the release to roll back to."""
+        kept = set(self.gateway.routes.values())
+        for alias in self.gateway.routes:
+            lived = dict.fromkeys(e.release for e in reversed(entries) if e.alias == alias and e.action == "live")
+            kept |= set(list(lived)[:KEPT])
+        for name in set(self.gateway.lanes) - kept:
+            del self.gateway.lanes[name]
+
+
+def is_loopback(host: str) -> bool:
+    """Only this machine can reach it."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_keys(host: str, known: keys.Keys) -> None:
+    if not is_loopback(host) and not known.keys:
+        raise GateRefused(
+            f"{host} can be reached from other machines, and the gateway has no keys",
+            why="anybody could ask it",
+            next="run: tuneworthy serve --new-key NAME",
+        )
+
+
+@contextmanager
+def _only_one(project: Project) -> Iterator[None]:
+    path = project.store / "serve.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ProjectBusy(
+            "another gateway serves this folder", next="stop it, or serve another folder", where=str(project.folder)
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Changes when the log grows."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_size, found.st_mtime_ns)
