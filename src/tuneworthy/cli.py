@@ -13,9 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = (
-    "init", "check", "data", "suite", "run", "eval", "plan", "train", "compare", "report", "release", "serve", "rollback",
-)  # fmt: skip
+VERBS = tuple("init check data suite run eval plan train compare report release serve rollback".split())
 """In the order in which they are needed. Typer would list groups last."""
 
 
