@@ -330,12 +330,28 @@ def evaluate(
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Find out why the base fails, and which lever that points to.")
     ] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Would more examples help? The score at five sizes, three seeds.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes-per-example", min=0, help="With --curve: a person's time for one more.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure untrained levers on the development split: free use, no locked case is opened."""
     from tuneworthy import flow
     from tuneworthy.printing import board, levers
 
+    if curve:
+        if diagnose or len(lever or []) > 1:
+            raise typer.BadParameter("a curve is measured with one --lever: classifier (for labels) or lora")
+        from tuneworthy.printing import curve as printed
+
+        with board.live(as_json=json) as listener:
+            drawn, path = flow.learning_curve(folder, listener, lever=(lever or [""])[0], minutes=minutes)
+        raise typer.Exit(printed.learning_curve(drawn, path, folder, as_json=json))
+    if minutes is not None:
+        raise typer.BadParameter("--minutes-per-example belongs to --curve")
     if diagnose:
         if lever:
             raise typer.BadParameter("a diagnosis needs all levers without training: leave --lever out")

@@ -25,12 +25,14 @@ from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
+from tuneworthy.levers import curve as curves
 from tuneworthy.levers import price as prices
 from tuneworthy.levers import rehearsal, small_arms, tuned
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.small_arms import Learner, Trainings
 from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
+from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
@@ -240,6 +242,30 @@ def price(folder: Path, checked: Checked, listener: Listener) -> Checked:
         listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
         found = prices.price(learner, groups, counting, level=1 - ground.usecase.bar.alpha) if groups else []
     return replace(checked, report=prices.with_prices(checked.report, found, left))
+
+
+def learning_curve(
+    folder: Path, listener: Listener, *, lever: str = "", minutes: float | None = None
+) -> tuple[LearningCurve, Path]:
+    """Measure how the score grows with the examples, on development cases; keep the curve, and say where it lies.
+
+    Args:
+        lever: what learns; without one the plain classifier for labels, else LoRA.
+        minutes: a person's time for one more example.
+
+    Raises:
+        TuneworthyError: there are too few examples, or small arms cannot be trained here.
+    """
+    project = open_project(folder)
+    with project.busy("eval"):
+        ground = prepare(project)
+        learner = open_small_arm(ground, listener, lever)
+        counting = Trainings(ground, listener.step, curves.trainings(learner))
+        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
+        found = curves.measure(ground, learner, counting, minutes=minutes)
+        path = project.curve(learner.lever)
+        write_whole(path, f"{found.model_dump_json(indent=1)}\n")
+    return found, path
 
 
 def open_small_arm(ground: Ground, listener: Listener, lever: str = "") -> Learner:

@@ -45,19 +45,19 @@ def folder_of(path, rows):
     return path
 
 
-def noisy(path, *, rows=120, share=0.2, seed=3):
-    """A use case whose labels are wrong in a share of the rows; the names of those rows. Each label is told by ten
+def noisy(path, *, rows=120, share=0.2, seed=3, signs=10):
+    """A use case whose labels are wrong in a share of the rows; the names of those rows. Each label is told by some
     words that stand in few rows each, so that a wrong one does harm."""
     dice = random.Random(seed)
 
     def word():
         return "".join(dice.choice("bdfgklmnprstvz") + dice.choice("aeiou") for _ in range(3))
 
-    signs = {label: [word() for _ in range(10)] for label in LABELS}
+    words = {label: [word() for _ in range(signs)] for label in LABELS}
     made = []
     for n in range(rows):
         label = LABELS[n % 3]
-        made.append({"input": {"message": f"{word()} {dice.choice(signs[label])} {word()}"}, "expected": label})
+        made.append({"input": {"message": f"{word()} {dice.choice(words[label])} {word()}"}, "expected": label})
     wrong = dice.sample(range(rows), round(share * rows))
     for n in wrong:
         made[n]["expected"] = LABELS[(LABELS.index(made[n]["expected"]) + 1) % 3]

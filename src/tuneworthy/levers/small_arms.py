@@ -58,6 +58,11 @@ class Learner(Protocol):
         """What it is, in words."""
         ...
 
+    @property
+    def clusters(self) -> Mapping[str, str]:
+        """Name of an example → its cluster of near-duplicates."""
+        ...
+
     def folds(self, seed: int) -> Sequence[Fold]:
         """Each case of the development data is judged in one of them."""
         ...
@@ -84,11 +89,9 @@ class Plain:
 
     def folds(self, seed: int) -> list[Fold]:
         """Whole clusters, shuffled by the seed, each to the part that has fewest rows."""
-        order = sorted(self._clusters)
-        random.Random(f"folds {seed}").shuffle(order)
         parts: list[list[Example]] = [[] for _ in range(FOLDS)]
-        for cluster in order:
-            min(parts, key=len).extend(self._clusters[cluster])
+        for rows in shuffled(self.ground.examples, self.clusters, f"folds {seed}"):
+            min(parts, key=len).extend(rows)
         return [
             Fold(
                 train=tuple(e for other in parts if other is not part for e in other),
@@ -128,19 +131,13 @@ class Plain:
     @cached_property
     def _cases(self) -> dict[str, Case]:
         """Name of an example → the case that it makes, which knows its cluster."""
-        return {
-            row.name: as_case(row).model_copy(update={"cluster": cluster})
-            for cluster, rows in self._clusters.items()
-            for row in rows
-        }
+        clusters = self.clusters
+        return {e.name: as_case(e).model_copy(update={"cluster": clusters[e.name]}) for e in self.ground.examples}
 
     @cached_property
-    def _clusters(self) -> dict[str, list[Example]]:
-        """Smallest name of a cluster → its rows."""
-        groups: dict[int, list[Example]] = defaultdict(list)
-        for example, cluster in zip(self.ground.examples, near.clusters(self.ground.examples), strict=True):
-            groups[cluster].append(example)
-        return {min(e.name for e in rows): rows for rows in groups.values()}
+    def clusters(self) -> Mapping[str, str]:
+        """Of all examples."""
+        return clusters_of(self.ground.examples)
 
 
 @dataclass
@@ -170,9 +167,12 @@ class Lora:
 
     @cached_property
     def _cases(self) -> tuple[Case, ...]:
-        dev = self.ground.dev
-        clusters = near.clusters(dev)
-        return tuple(c.model_copy(update={"cluster": str(n)}) for c, n in zip(dev, clusters, strict=True))
+        return tuple(case.model_copy(update={"cluster": self.clusters[case.id]}) for case in self.ground.dev)
+
+    @cached_property
+    def clusters(self) -> Mapping[str, str]:
+        """Of all examples."""
+        return clusters_of(self.ground.examples)
 
     @cached_property
     def _rate(self) -> float:
@@ -230,6 +230,24 @@ class Trainings:
                 why=f"budget.training_hours is {most:g}",
                 next="raise it, or stop here: what was trained is kept",
             )
+
+
+def clusters_of(examples: Sequence[Example]) -> dict[str, str]:
+    """Name of an example → the smallest name in its cluster of near-duplicates."""
+    groups: dict[int, list[str]] = defaultdict(list)
+    for example, cluster in zip(examples, near.clusters(examples), strict=True):
+        groups[cluster].append(example.name)
+    return {name: min(names) for names in groups.values() for name in names}
+
+
+def shuffled(rows: Sequence[Example], clusters: Mapping[str, str], seed: str) -> list[list[Example]]:
+    """The rows by cluster, the clusters in an order that the seed decides and the order of the rows does not."""
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.name):
+        groups[clusters[row.name]].append(row)
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    return [groups[cluster] for cluster in order]
 
 
 def cases_of(folds: Sequence[Fold]) -> list[Case]:
