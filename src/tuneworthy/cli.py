@@ -496,6 +496,22 @@ def release_verify(
     raise typer.Exit(printing.verified(*service.verify_release(folder, name), as_json=json))
 
 
+@release_app.command("reproduce")
+def release_reproduce(
+    name: Annotated[str, typer.Argument(help="Name or part of it.", show_default="the newest")] = "",
+    folder: Annotated[Path, typer.Option("--folder", help="The use-case folder.", show_default="here")] = Path(),
+    json: Json = False,
+) -> None:
+    """Train again from the recorded versions, and compare the weights. Exit 3 when they differ."""
+    from tuneworthy import service
+    from tuneworthy.printing import board
+    from tuneworthy.printing import service as printing
+
+    with board.live(as_json=json) as listener:
+        found = service.reproduce(folder, name, listener)
+    raise typer.Exit(printing.reproduced(found, as_json=json))
+
+
 @release_app.command("deploy")
 def release_deploy(
     folder: Folder = Path(),

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tuneworthy import readiness
 from tuneworthy.errors import GateRefused
-from tuneworthy.flow import last_run, open_bench
+from tuneworthy.flow import climb_without_training, last_run, open_bench
 from tuneworthy.ground import prepare
+from tuneworthy.ladder import TRAINED, Listener
 from tuneworthy.models.local.files import resolve
 from tuneworthy.project import open_project
 from tuneworthy.release import package, verify
 from tuneworthy.release.package import Release
+from tuneworthy.release.reproduce import Reproduction, compared, lay_out
 from tuneworthy.serving import deployments, keys
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.gateway import Limits
@@ -52,6 +56,25 @@ def verify_release(folder: Path, name: str) -> tuple[Release, list[str]]:
     found = package.find(project, name)
     base = resolve(found.usecase.model, project.folder) if found.manifest.base.files else None
     return found, verify.problems(found, base)
+
+
+def reproduce(folder: Path, name: str, listener: Listener) -> Reproduction:
+    """Make the candidate of a release again from the recorded versions, in a folder of its own, and compare.
+
+    Raises:
+        GateRefused: usecase.toml says something else by now, or a gate is closed. DataError: the data are gone.
+    """
+    project = open_project(folder)
+    release = package.find(project, name)
+    lever = release.manifest.candidate.lever
+    with TemporaryDirectory(prefix="tuneworthy-") as there:
+        ground = prepare(lay_out(release, project, Path(there)))
+        ladder = climb_without_training(ground, readiness.check(ground), listener)
+        if lever in TRAINED:
+            ladder.try_levers(["lora", "full"] if lever == "full" else [lever])
+        if lever not in ladder.bench.found:
+            raise GateRefused(f"{lever} was not found again: {ladder.results[lever].reason}", next="see the reason")
+        return compared(release, ladder.bench.found[lever])
 
 
 def deploy(folder: Path, name: str, *, alias: str, why: str) -> Entry:

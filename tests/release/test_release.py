@@ -234,3 +234,32 @@ def test_a_release_of_an_untrained_lever_needs_no_weights(tmp_path):
     assert not (release.folder / "examples.jsonl").exists()
     assert verify.problems(release) == []
     assert "base_model_relation" not in (release.folder / "README.md").read_text("utf-8")
+
+
+def test_a_release_is_made_again_from_what_it_recorded(tmp_path, monkeypatch):
+    from tuneworthy import flow, service
+
+    project = scripted_project(tmp_path / "small")
+    monkeypatch.setattr(flow, "minilm_at_hand", lambda: False)
+    run = flow.run(project.folder, Quiet())
+    release = service.release(project.folder, "", override="")
+    assert release.manifest.candidate.lever == run.verdict.lever
+    found = service.reproduce(project.folder, "", Quiet())
+    assert found.same_candidate
+    path = project.folder / "usecase.toml"
+    path.write_text(path.read_text("utf-8").replace("name the team", "say the team"), "utf-8")
+    with pytest.raises(GateRefused, match="instruction"):
+        service.reproduce(project.folder, "", Quiet())
+
+
+class Quiet:
+    """A listener that is silent."""
+
+    def step(self, what, done, total):
+        pass
+
+    def lever(self, name, state, text):
+        pass
+
+    def arm(self, report, comparison):
+        pass

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
 from tuneworthy.release.package import Release
+from tuneworthy.release.reproduce import Reproduction
 from tuneworthy.report.wording import visible
 from tuneworthy.serving.deployments import Entry, live
 
@@ -71,6 +72,21 @@ def verified(found: Release, problems: Sequence[str], *, as_json: bool) -> int:
     if as_json:
         machine({"name": found.name, "problems": list(problems)})
     return REFUSED if problems else MET
+
+
+def reproduced(found: Reproduction, *, as_json: bool) -> int:
+    """Was the same candidate made? 3 when not."""
+    console = people(as_json)
+    if found.same_candidate:
+        told = f"weights {found.found[:12]}" if found.found else "nothing was trained"
+        console.print(Text(f"✓ {found.release}: the same candidate was made again ({told})", style="green"))
+    else:
+        console.print(Text(f"✗ {found.release}: another candidate was made", style="red"))
+        console.print(f"weights: {found.wanted[:12] or 'none'} recorded, {found.found[:12] or 'none'} made now")
+        console.print("Another machine, other library versions or another thread count round differently.")
+    if as_json:
+        machine(found)
+    return MET if found.same_candidate else REFUSED
 
 
 def entry(found: Entry, folder: Path, *, as_json: bool) -> None:
