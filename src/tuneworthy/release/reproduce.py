@@ -32,14 +32,16 @@ def lay_out(release: Release, project: Project, folder: Path) -> Project:
     Raises:
         GateRefused: usecase.toml says something else by now. DataError: the data version is not here any more.
     """
-    shutil.copyfile(project.usecase_file, folder / "usecase.toml")
-    for name in {str(release.usecase.model.base), str(project.usecase.docs_folder or ""), "scripted.json"}:
-        if name and (project.folder / name).exists() and not Path(name).is_absolute():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).symlink_to(project.folder / name)
-    if (release.folder / DOCS).is_dir() and project.usecase.docs_folder is not None:
-        (folder / project.usecase.docs_folder).unlink(missing_ok=True)
-        shutil.copytree(release.folder / DOCS, folder / project.usecase.docs_folder)
+    own = {"data", "suite", project.store.name, project.usecase.docs_folder}
+    for path in project.folder.iterdir():
+        if path.name not in own:  # usecase.toml, a schema, a base model in the folder
+            (folder / path.name).symlink_to(path)
+    if project.usecase.docs_folder is not None:
+        held = release.folder / DOCS
+        shutil.copytree(
+            held if held.is_dir() else project.folder / project.usecase.docs_folder,
+            folder / project.usecase.docs_folder,
+        )
     made = open_project(folder)
     now = made.usecase.model_dump(mode="json", by_alias=True)
     then = release.manifest.usecase
