@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import ValidationError
 
 from tuneworthy.content import write_whole
-from tuneworthy.measure.summaries import summarise
+from tuneworthy.measure.summaries import ClassificationSummary, summarise
 from tuneworthy.records import Case, Comparison
-from tuneworthy.report import wording
-from tuneworthy.report.forest import Mark, forest
+from tuneworthy.report import charts, wording
+from tuneworthy.report.drawing import Chart
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
 from tuneworthy.usecase import Output
 
@@ -35,7 +36,8 @@ def render(record: RunRecord) -> str:
     """The report of one run as HTML text: deterministic, no network, readable without JavaScript."""
     css, script = (_asset(name) for name in ("report.css", "report.js"))
     bar, delta = _bar(record.usecase)
-    cases = _chosen_cases(record.cases)
+    cases, summaries = _chosen_cases(record.cases), _summaries(record)
+    means = {arm.name: _mean(arm, record.cases) for arm in record.arms}
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -48,15 +50,14 @@ def render(record: RunRecord) -> str:
             css=Markup(css),
             script=Markup(script),
             policy=_policy(css, script),
-            plots=_arm_plots(record, bar, delta),
-            difference_plots=_difference_plots(record.comparisons, delta),
+            figures=_figures(record, summaries, means),
             level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
             absent=[lever for lever in record.levers if lever.state != "measured"],
-            not_measured=list(dict.fromkeys([*record.verdict.not_measured, *record.not_measured])),
-            means={arm.name: _mean(arm, record.cases) for arm in record.arms},
+            not_measured=_not_measured(record),
+            means=means,
             first_comparison=_first_comparisons(record.comparisons),
             cases=[_case(row, record.arms) for row in cases],
-            summaries=_summaries(record),
+            summaries=summaries,
         )
     )
 
@@ -70,6 +71,7 @@ def write(record: RunRecord, path: Path) -> None:
     write_whole(path, render(record))
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tuneworthy", "report"),
@@ -84,7 +86,7 @@ def _environment() -> Environment:
         *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
     ):
         environment.filters[write_it.__name__] = write_it
-    environment.globals["most_characters"] = MOST_CHARACTERS
+    environment.globals |= {"most_characters": MOST_CHARACTERS, "most_labels": charts.MOST_LABELS}
     return environment
 
 
@@ -123,29 +125,85 @@ def _inside(table: Mapping[str, Any], *keys: str) -> Any:
     return value
 
 
-def _arm_plots(record: RunRecord, bar: float | None, delta: float | None) -> Markup:
-    """The forest plot of arms, wide and narrow; the page shows the one that fits. Empty without a bar or an arm."""
-    if bar is None or delta is None or not record.arms:
-        return Markup("")
-    marks = [_arm_mark(arm, _mean(arm, record.cases), chosen=arm.name == record.verdict.lever) for arm in record.arms]
-    return _both(
-        marks,
-        line=bar,
-        line_label=f"the bar: {wording.percent(bar)}",
-        band=(max(0.0, bar - delta), min(1.0, bar + delta)),
-        title="Scores of the arms with their intervals; the table below holds the same numbers.",
-        tick_label=lambda value: f"{100 * value:.0f} %",
-    )
+class Figure(NamedTuple):
+    """A chart in the page."""
+
+    svg: Markup
+    csv: str
+    """data URI of the numbers behind it"""
+    named: str
+    about: str = ""
+    """what the text beside it has to name"""
 
 
-def _arm_mark(arm: ArmReport, mean: float | None, *, chosen: bool) -> Mark:
-    if mean is None:
-        return Mark(arm.name, wording.NOT_MEASURED)
-    if arm.interval is None:
-        return Mark(arm.name, f"{wording.percent(mean)}  (no interval)", mean, trained=arm.trained, chosen=chosen)
-    i = arm.interval
-    note = f"{wording.percent(i.value)}  ({wording.percent_range(i)})"
-    return Mark(arm.name, note, i.value, i.low, i.high, trained=arm.trained, chosen=chosen)
+def _figures(
+    record: RunRecord, summaries: Mapping[str, Any], means: Mapping[str, float | None]
+) -> dict[str, Figure | None]:
+    """Name → figure; None where nothing was measured that it could show."""
+    bar, delta = _bar(record.usecase)
+    drawn: dict[str, tuple[Chart | None, ...]] = {
+        "paired": (charts.paired(record),),
+        "causes": (charts.causes(record),),
+        "cost": (charts.cost(record, means),),
+        "retention": _both(lambda wide: charts.retention(record.retention, wide=wide)),
+    }
+    if bar is not None and delta is not None:
+        drawn["scores"] = _both(lambda wide: charts.scores(record, means, bar, delta, wide=wide))
+        drawn["differences"] = _both(lambda wide: charts.differences(record.comparisons, delta, wide=wide))
+    found: dict[str, Figure | None] = dict.fromkeys(("scores", "differences", "confusion", "power"))
+    found |= {name: _figure(*pair) if pair[0] is not None else None for name, pair in drawn.items()}
+    told = _told_by(record, means)
+    if isinstance(summaries.get(told), ClassificationSummary):
+        confusion = charts.confusion(summaries[told], told)
+        found["confusion"] = _figure(confusion, about=told) if confusion else None
+    if record.suite is not None and record.suite.cases and delta is not None and not _graded(record):
+        share, about = _discordance(record)
+        alpha = float(_inside(record.usecase, "bar", "alpha") or 0.05)
+        power = charts.power(record.suite.cases, delta, alpha=alpha, discordance=share)
+        found["power"] = _figure(power, about=about)
+    return found
+
+
+def _figure(*drawn: Chart | None, about: str = "") -> Figure:
+    """One picture, or two of which the page shows the one that fits."""
+    pictures = [chart for chart in drawn if chart is not None]
+    sizes = ("wide", "narrow") if len(pictures) == 2 else ("",)
+    svg = Markup("").join(Markup(c.svg(classes=size)) for c, size in zip(pictures, sizes, strict=True))
+    return Figure(svg, pictures[0].csv_link(), pictures[0].named, about)
+
+
+def _both(draw: Callable[[bool], Chart | None]) -> tuple[Chart | None, ...]:
+    wide = draw(True)
+    return (wide, draw(False)) if wide is not None else (None,)
+
+
+def _told_by(record: RunRecord, means: Mapping[str, float | None]) -> str:
+    """The arm whose confusion is drawn: the one that the verdict names, else the best."""
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    lever = record.verdict.lever or ""
+    return lever if lever in known else max(known, key=lambda name: known[name], default="")
+
+
+def _graded(record: RunRecord) -> bool:
+    """Do scores lie between right and wrong? Then McNemar's test plans nothing."""
+    return any(c.p_exact is None for c in record.comparisons)
+
+
+def _discordance(record: RunRecord) -> tuple[float, str]:
+    """Share of cases on which arms differ, as the first registered trained arm and its reference did; in words too."""
+    trained = {arm.name for arm in record.arms if arm.trained}
+    for c in record.comparisons:
+        if c.registered and c.candidate in trained and c.n and c.wins + c.losses:
+            share = (c.wins + c.losses) / c.n
+            return share, f"{wording.percent(share)} of the cases, as {c.candidate} and {c.reference} did"
+    return charts.ASSUMED_DISCORDANCE, f"{wording.percent(charts.ASSUMED_DISCORDANCE)} of the cases, an assumption"
+
+
+def _not_measured(record: RunRecord) -> list[str]:
+    """Every gap once: a lever that the verdict names, with others and the reason, is not listed by itself again."""
+    told = record.verdict.not_measured
+    named = {name.strip() for phrase in told for name in phrase.split(" (")[0].split(",")}
+    return list(dict.fromkeys([*told, *(line for line in record.not_measured if line.split(":")[0] not in named)]))
 
 
 def _mean(arm: ArmReport, rows: Iterable[CaseRow]) -> float | None:
@@ -155,31 +213,6 @@ def _mean(arm: ArmReport, rows: Iterable[CaseRow]) -> float | None:
     outputs = (row.outputs[arm.name] for row in rows if arm.name in row.outputs)
     scores = [output.score for output in outputs if output.score is not None]
     return sum(scores) / len(scores) if scores else None
-
-
-def _difference_plots(comparisons: Iterable[Comparison], delta: float | None) -> Markup:
-    """The same plot for differences: the line is zero, the band is what is too small to matter."""
-    marks = []
-    for c in comparisons:
-        if c.difference is not None:
-            d = c.difference
-            note = f"{wording.points(d.value)}  ({wording.points_range(d)})"
-            marks.append(Mark(f"{c.candidate} vs {c.reference}", note, d.value, d.low, d.high))
-    if not marks or delta is None:
-        return Markup("")
-    return _both(
-        marks,
-        line=0.0,
-        line_label="no difference",
-        band=(-delta, delta),
-        title="Differences between arms in points with their intervals; the table below holds the same numbers.",
-        tick_label=lambda value: wording.points(value).removesuffix(".0"),
-        limits=(-1.0, 1.0),
-    )
-
-
-def _both(marks: list[Mark], **settings: Any) -> Markup:
-    return Markup(forest(marks, **settings) + forest(marks, narrow=True, **settings))
 
 
 def _summaries(record: RunRecord) -> dict[str, Any]:
