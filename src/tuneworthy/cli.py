@@ -172,6 +172,36 @@ def data_fix(
     data.fixed(found, folder, as_json=json)
 
 
+@data_app.command("label")
+def data_label(
+    file: Annotated[Path | None, typer.Argument(help="Rows without labels: JSONL, CSV, …")] = None,
+    folder: Folder = Path(),
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to suggest.")] = 50,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="input.field=column, e.g. input.email=body; repeatable.")
+    ] = None,
+    take: Annotated[
+        bool, typer.Option("--take", help="Add the rows that were filled in to the examples: data label --take FOLDER.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Which rows to label next, written to be filled in; and whether choosing them beats labelling at random."""
+    from tuneworthy import flow
+    from tuneworthy.printing import label
+    from tuneworthy.printing.board import live
+
+    if take:
+        where = file if file is not None and folder == Path() else folder
+        label.taken(flow.take_labels(where), where, as_json=json)
+        return
+    if file is None:
+        raise typer.BadParameter("name the file with rows to label")
+    mapping = dict(_pair(column) for column in columns or [])
+    with live(as_json=json) as listener:
+        found, path = flow.suggest_labels(file, folder, listener, count=rows, mapping=mapping)
+    label.suggested(found, path, folder, as_json=json)
+
+
 @data_app.command("redact")
 def data_redact(
     folder: Folder = Path(),

@@ -15,20 +15,22 @@ from pathlib import Path
 from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
 from tuneworthy.content import file_digest, write_whole
-from tuneworthy.data import judged, near, read
+from tuneworthy.data import judged, near, read, unlabelled
 from tuneworthy.data import split as splits
 from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
 from tuneworthy.data.split import SplitReport
+from tuneworthy.data.unlabelled import Taken
 from tuneworthy.errors import DataError, GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import curve as curves
+from tuneworthy.levers import labelling, rehearsal, small_arms, tuned
 from tuneworthy.levers import price as prices
-from tuneworthy.levers import rehearsal, small_arms, tuned
 from tuneworthy.levers.bench import Bench
+from tuneworthy.levers.labelling import Suggestion, Trial
 from tuneworthy.levers.small_arms import Learner, Trainings
 from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
@@ -45,7 +47,7 @@ from tuneworthy.report import html
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.runs import GateResult, RunRecord
 from tuneworthy.scorers.judge import uncalibrated
-from tuneworthy.seams import Tunable
+from tuneworthy.seams import Embedder, Tunable
 from tuneworthy.suite import build
 from tuneworthy.suite import lock as locks
 from tuneworthy.suite.status import SuiteStatus, status
@@ -266,6 +268,64 @@ def learning_curve(
         path = project.curve(learner.lever)
         write_whole(path, f"{found.model_dump_json(indent=1)}\n")
     return found, path
+
+
+def suggest_labels(
+    file: Path, folder: Path, listener: Listener, *, count: int, mapping: Mapping[str, str] | None = None
+) -> tuple[Suggestion, Path]:
+    """Write the rows of a file that are worth labelling next, after trying on the labelled ones whether choosing them
+    beats chance.
+
+    Raises:
+        DataError: the file cannot be read, holds nothing new, or labels wait to be taken over.
+    """
+    project = open_project(folder)
+    with project.busy("data label"):
+        ground = prepare(project)
+        found = unlabelled.read_inputs(
+            file, project.usecase, examples=ground.examples, cases=ground.cases, mapping=mapping
+        )
+        if not found.rows:
+            raise DataError("no row is left to label", [], next="all are known, or in the suite", where=str(file))
+        embedder = open_minilm() if minilm_at_hand() else None
+        trial, reason = _labelling_trial(ground, embedder, listener)
+        pays = trial is not None and trial.pays
+        rows = labelling.suggest(
+            project.usecase, ground.examples, found.rows, count, by_strategy=pays, embedder=embedder
+        )
+        unlabelled.write(rows, project.to_label_file)
+    suggestion = Suggestion(
+        by="strategy" if pays else "chance",
+        trial=trial,
+        not_measured=reason,
+        rows=rows,
+        pool=len(found.rows),
+        known=found.known,
+        judged=found.judged,
+    )
+    return suggestion, project.to_label_file
+
+
+def take_labels(folder: Path) -> Taken:
+    """Add the rows that a person labelled to the examples.
+
+    Raises:
+        DataError: there are none, or some cannot be used.
+    """
+    project = open_project(folder)
+    with project.busy("data label"):
+        return unlabelled.take(project)
+
+
+def _labelling_trial(ground: Ground, embedder: Embedder | None, listener: Listener) -> tuple[Trial | None, str]:
+    """The trial, or why there is none."""
+    try:
+        learner = open_small_arm(ground, listener)
+        counting = Trainings(ground, listener.step, labelling.trainings(learner))
+        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
+        return labelling.try_out(ground.usecase, learner, embedder, counting), ""
+    except TuneworthyError as error:
+        return None, error.what
 
 
 def open_small_arm(ground: Ground, listener: Listener, lever: str = "") -> Learner:

@@ -87,6 +87,11 @@ class Project:
         return self.folder / "data" / "review.jsonl"
 
     @property
+    def to_label_file(self) -> Path:
+        """Rows for a person to label."""
+        return self.folder / "data" / "to_label.jsonl"
+
+    @property
     def statement_file(self) -> Path:
         return self.folder / "data" / "STATEMENT.md"
 

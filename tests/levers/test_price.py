@@ -91,6 +91,7 @@ class Known:
 
     def __init__(self, ground, scores):
         self.ground, self.scores, self.asked = ground, scores, []
+        self.clusters = small_arms.clusters_of(ground.examples)
 
     def folds(self, seed):
         return [Fold(self.ground.train, self.ground.dev)]

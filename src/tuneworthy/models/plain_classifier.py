@@ -7,7 +7,7 @@ all-MiniLM-L6-v2 embeddings 93 %).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,29 @@ class PlainClassifier:
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The most probable label of each text."""
         return [str(label) for label in self._model.predict(self._features.of(texts))] if texts else []
+
+    def doubts(self, texts: Sequence[str]) -> list[Doubt]:
+        """How near the second label is to the first, of each text."""
+        if not texts:
+            return []
+        chances = self._model.predict_proba(self._features.of(texts))
+        order = np.argsort(-chances, axis=1, kind="stable")[:, :2]
+        rows = np.arange(len(texts))
+        first, second = (chances[rows, order[:, place]] for place in (0, 1))
+        names = [str(label) for label in self._model.classes_]
+        return [
+            Doubt(float(1 - one + two), names[a], names[b])
+            for one, two, (a, b) in zip(first, second, order.tolist(), strict=True)
+        ]
+
+
+class Doubt(NamedTuple):
+    """Between which labels a text stands."""
+
+    uncertainty: float
+    """1 - (probability of the first - that of the second)"""
+    first: str
+    second: str
 
 
 def _regression(c: float) -> Any:
