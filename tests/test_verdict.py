@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tuneworthy.evidence import Facts, cases_for_bar
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.diagnose import Diagnosis, Share
+from tuneworthy.measure.slices import Slice
 from tuneworthy.measure.statistics import (
     cases_needed,
     mcnemar_exact,
@@ -376,6 +377,28 @@ def test_graded_scores_count_cases_by_their_spread() -> None:
 
 
 # --- guards ---
+
+
+@pytest.mark.parametrize(("reference", "decision"), [("few_shot", "undecided"), ("prompt", "tune")])
+def test_a_part_of_the_suite_that_loses_in_the_deciding_comparison_forbids_training(
+    reference: str, decision: str
+) -> None:
+    part = Slice(
+        tag="german",
+        reference=reference,
+        candidate="lora",
+        n=40,
+        reference_score=None,
+        candidate_score=None,
+        difference=Interval(value=-0.2, low=-0.3, high=-0.1),
+        p=0.001,
+        p_adjusted=0.004,
+        enough=True,
+        worse=True,
+    )
+    verdict = decide(Evidence(**{**GOOD, "slices": (part,)}))
+    assert verdict.decision == decision
+    assert ("on the cases tagged german (n = 40) training loses" in said(verdict)) == (decision == "undecided")
 
 
 def test_without_measurements_it_is_always_undecided() -> None:

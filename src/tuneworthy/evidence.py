@@ -13,6 +13,7 @@ from tuneworthy.measure import statistics
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.retention import Retention
+from tuneworthy.measure.slices import Slice
 from tuneworthy.records import Comparison, Interval, LeverName, LeverResult, Record
 from tuneworthy.usecase import Bar
 
@@ -74,6 +75,8 @@ class Evidence(Record):
     identical: tuple[str, ...] = ()
     """trained arms that gave the same answers as the base model"""
     retention: Retention | None = None
+    slices: tuple[Slice, ...] = ()
+    """comparisons within the cases of a tag; one that is told to be worse forbids `tune`"""
     diagnosis: Diagnosis | None = None
     """why the base fails on the development split"""
     unmeasured: tuple[str, ...] = ()

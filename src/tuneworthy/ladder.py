@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from tuneworthy import plugins
 from tuneworthy.answering import Answerer, candidate_digest
 from tuneworthy.evidence import ArmSummary, Evidence
 from tuneworthy.ground import Ground
-from tuneworthy.levers.bench import Bench, tokens
+from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.diagnosis import diagnose_base
 from tuneworthy.measure.compare import (
     GainSplit,
@@ -24,7 +24,10 @@ from tuneworthy.measure.compare import (
 )
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.evaluate import mean_score, measure
+from tuneworthy.measure.slices import Slice, slices
+from tuneworthy.measure.spent import TokenPrice, spent
 from tuneworthy.measure.statistics import holm
+from tuneworthy.plan.prices import token_price
 from tuneworthy.records import Arm, Candidate, CaseResult, Comparison, LeverResult
 from tuneworthy.runs import ArmReport, CaseOutput, CaseRow, GateResult, RunRecord, SuiteSummary, Timing
 from tuneworthy.seams import Lever
@@ -82,6 +85,12 @@ class Ladder:
     results: dict[str, LeverResult] = field(default_factory=dict)
     arms: dict[str, Arm] = field(default_factory=dict)
     diagnosis: Diagnosis | None = None
+    price: TokenPrice | None = field(init=False)
+    """what the user says that the base model's tokens cost"""
+
+    def __post_init__(self) -> None:
+        """Raises DataError when the user's prices.toml is wrong: before anything is measured."""
+        self.price = token_price(self.ground.project.folder, self.ground.usecase.model.base, today=date.today())
 
     def try_levers(self, names: Sequence[str], *, closed: str = "") -> None:
         """Let levers look for their candidates on the development split. `closed`: why none of them is tried."""
@@ -162,9 +171,9 @@ class Ladder:
         arm = self.arms[name]
         lever = name.split("/")[0]
         scored = arm.scores()
-        answered = [r.answer for r in arm.results if r.answer.error is None]
+        cost = spent([r.answer for r in arm.results], price=self.price, level=1 - self._alpha)
+        asked = arm.candidate.model != "none"
         found = [r.evidence_found for r in arm.results if r.evidence_found is not None]
-        cost = tokens(arm) if arm.candidate.model != "none" else {}
         dev = self.bench.dev_arms.get(name)
         return ArmReport(
             name=name,
@@ -180,9 +189,11 @@ class Ladder:
             n=len(scored),
             unscored=len(arm.unscored),
             too_long=sum(r.answer.too_long for r in arm.results),
-            tokens_in=cost.get("tokens_in"),
-            tokens_out=cost.get("tokens_out"),
-            seconds=sum(answer.seconds for answer in answered) / len(answered) if answered else None,
+            tokens_in=round(cost.tokens_in.mean, 1) if cost.tokens_in and asked else None,
+            tokens_out=round(cost.tokens_out.mean, 1) if cost.tokens_out and asked else None,
+            seconds=cost.seconds.mean if cost.seconds else None,
+            seconds_p95=cost.seconds_p95,
+            eur_per_1000=cost.eur_per_1000,
             dev_score=mean_score(dev) if dev else None,
             evidence_recall=sum(found) / len(found) if found else None,
             candidate=candidate_digest(arm.candidate),
@@ -208,6 +219,7 @@ class Ladder:
             diagnosis=self.diagnosis,
             unmeasured=NOT_LOOKED_AT,
             discordance=self._discordance(),
+            slices=tuple(part for parts in self.slices().values() for part in parts),
         )
 
     def splits(self) -> tuple[GainSplit, ...]:
@@ -218,6 +230,25 @@ class Ladder:
             for n, r in pairs
         ]
         return tuple(split for split in found if split is not None)
+
+    def slices(self) -> dict[str, tuple[Slice, ...]]:
+        """Every registered contrast within the cases of each tag."""
+        tags = {case.id: case.tags for case in self.ground.cases}
+        pairs = [pair for pair in self.contrasts(LADDER) if set(pair) <= set(self.arms)]
+        found = {
+            f"{candidate} against {reference}": slices(
+                self.arms[reference],
+                self.arms[candidate],
+                tags,
+                binary=self.ground.yardstick.primary.binary,
+                seed=self.ground.usecase.seed,
+                alpha=self._alpha,
+                clusters=self._clusters,
+                judge=self.ground.yardstick.calibration,
+            )
+            for candidate, reference in pairs
+        }
+        return {name: parts for name, parts in found.items() if parts}
 
     def record(self, evidence: Evidence, verdict: Verdict, gates: Sequence[GateResult], started: datetime) -> RunRecord:
         """Everything that this climb found out."""
@@ -242,6 +273,7 @@ class Ladder:
             candidates={name: arm.candidate for name, arm in self.arms.items()},
             comparisons=evidence.comparisons,
             splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in evidence.splits},
+            slices=self.slices(),
             memorisation=dict(self.bench.memorisations),
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
             diagnosis=self.diagnosis,

@@ -39,6 +39,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "forbidden_words": "tuneworthy.scorers.style:ForbiddenWords",
         "length": "tuneworthy.scorers.style:Length",
         "vocabulary": "tuneworthy.scorers.style:Vocabulary",
+        "reading_level": "tuneworthy.scorers.reading_level:ReadingLevel",
+        "style_closeness": "tuneworthy.scorers.style_closeness:StyleCloseness",
         "groundedness": "tuneworthy.scorers.groundedness:Groundedness",
         "refusal": "tuneworthy.scorers.refusal:Refusal",
         "judge": "tuneworthy.scorers.judge:Judge",

@@ -27,6 +27,8 @@ from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.memorisation import Memorisation
+from tuneworthy.measure.slices import Slice
+from tuneworthy.measure.spent import Amount
 from tuneworthy.records import (
     Answer,
     Arm,
@@ -113,6 +115,10 @@ class ArmReport(Record):
     tokens_out: float | None = None
     seconds: float | None = None
     """mean per answer"""
+    seconds_p95: Interval | None = None
+    """time within which 95 % of the answers came; None below 100 answers"""
+    eur_per_1000: Amount | None = None
+    """euros for 1,000 answers at the price of tokens in the user's prices.toml"""
     dev_score: float | None = None
     evidence_recall: float | None = None
     """share of the cases with evidence whose passage was among the retrieved ones"""
@@ -168,6 +174,8 @@ class RunRecord(Record):
     """in the registered order"""
     splits: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained arm → its gain split into format and content"""
+    slices: dict[str, tuple[Slice, ...]] = Field(default_factory=dict)
+    """comparison → the same within the cases of each tag; absent where no two cases share a tag"""
     retention: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """trained lever → what became of abilities that the task does not ask for"""
     memorisation: dict[str, Memorisation] = Field(default_factory=dict)

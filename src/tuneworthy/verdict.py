@@ -244,6 +244,9 @@ def _obstacles(facts: Facts) -> Iterator[_Obstacle]:
     yield from _about_difference(facts, contest)
     yield from _about_rivals(facts, trained, contest)
     yield from _about_format(facts, trained)
+    for part in facts.evidence.slices:
+        if part.worse and (part.candidate, part.reference) == (contest.candidate, contest.reference):
+            yield _Obstacle(f"on the cases tagged {part.tag} (n = {part.n}) training loses", "examples like them")
     if facts.evidence.retention and facts.evidence.retention.failing:
         r = facts.evidence.retention
         yield _Obstacle(

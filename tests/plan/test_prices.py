@@ -108,3 +108,15 @@ def test_no_price_file_ends_in_another_error(tmp_path_factory, text: str) -> Non
     folder = tmp_path_factory.mktemp("prices")
     with contextlib.suppress(DataError):
         assert prices.load(written(folder, text), today=TODAY).offers
+
+
+def test_tokens_cost_what_the_user_says_and_nothing_where_they_say_nothing(tmp_path):
+    today = dt.date(2026, 11, 25)
+    assert prices.token_price(tmp_path, "mistral-small", today=today) is None
+    (tmp_path / "prices.toml").write_text(
+        '[[api]]\nid = "house-model"\ntier = "small"\nprice_in = 0.5\nprice_out = 2.0\ncurrency = "EUR"\n'
+        "date = 2026-11-01\n"
+    )
+    found = prices.token_price(tmp_path, "house-model", today=today)
+    assert (found.eur_in, found.eur_out) == (0.5, 2.0)
+    assert prices.token_price(tmp_path, "mistral-small", today=today) is None

@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,22 @@ FIT = {
     "groundedness": [TEXT],
     "refusal": [TEXT],
     "judge": [TEXT],
+    "reading_level": [TEXT],
+    "style_closeness": [TEXT],
 }
-SETTINGS = {"regex": {"pattern": r"(?s).*"}, "forbidden_words": {"words": ["synergy"]}, "vocabulary": {"words": ["7"]}}
-NEED_NO_EXPECTED = {"json_schema", "regex", "forbidden_words", "length", "judge"}
+SETTINGS = {
+    "reading_level": {"at_most": 1_000_000.0},
+    "style_closeness": {
+        "texts": (
+            tuple(f"Dear {n}, yours." for n in "abcdefghijklmnopqrstuvwxyzABCD"),
+            tuple(f"hey {n}!! lol" for n in "abcdefghijklmnopqrstuvwxyzABCD"),
+        )
+    },
+    "regex": {"pattern": r"(?s).*"},
+    "forbidden_words": {"words": ["synergy"]},
+    "vocabulary": {"words": ["seven"]},
+}
+NEED_NO_EXPECTED = {"json_schema", "regex", "forbidden_words", "length", "judge", "reading_level", "style_closeness"}
 NEED_A_WORD = {"contains", "squad_f1", "squad_em", *list(FIT)[9:]}
 """nothing is left of "…" or "the" to be found, and an empty text is no answer"""
 PAIRS = [pytest.param(name, output, id=f"{name}-{output.kind}") for name in FIT for output in FIT[name]]
@@ -76,9 +90,16 @@ def says_right(output):
     return Judge(output, spec.judge, spec, Path(FOLDER.name), model=Scripted(lambda request: "right"))
 
 
+@cache
+def trained(output):
+    return plugins.load("scorers", "style_closeness")(output, **SETTINGS["style_closeness"])
+
+
 def opened(name, output):
     if name == "judge":
         return says_right(output)
+    if name == "style_closeness":
+        return trained(output)
     return plugins.load("scorers", name)(output, **SETTINGS.get(name, {}))
 
 
@@ -90,7 +111,7 @@ def case(expected):
 
 def with_word(expected):
     """The text, or each of several, with a word at the end."""
-    return f"{expected} 7" if isinstance(expected, str) else [f"{text} 7" for text in expected]
+    return f"{expected} seven" if isinstance(expected, str) else [f"{text} seven" for text in expected]
 
 
 class Letters:
@@ -182,7 +203,7 @@ def test_the_expected_output_as_rendered_is_right(name, output, data):
 @pytest.mark.parametrize(("name", "output"), PAIRS)
 def test_an_empty_answer_is_wrong_not_unscored(name, output):
     scorer = plugins.load("scorers", name)(output, pattern=r"\w+") if name == "regex" else opened(name, output)
-    expected = {"label": "billing", "json": {"intent": "refund"}, "text": "Paris 7"}[output.kind]
+    expected = {"label": "billing", "json": {"intent": "refund"}, "text": "Paris seven"}[output.kind]
     assert scorer.score(case(expected), "").value == 0.0
     assert scorer.score(case(expected), "", lenient=True).value == 0.0
 

@@ -12,9 +12,11 @@ from tuneworthy.retrievers.embedders import minilm_at_hand
 from tuneworthy.scorers.groundedness import Groundedness
 from tuneworthy.scorers.open import scorer_record
 from tuneworthy.scorers.overlap import Bleu, Chrf, RougeL, corpus_score
+from tuneworthy.scorers.reading_level import ReadingLevel
 from tuneworthy.scorers.refusal import Refusal
 from tuneworthy.scorers.similarity import Similarity
 from tuneworthy.scorers.style import ForbiddenWords, Length, Vocabulary
+from tuneworthy.scorers.style_closeness import StyleCloseness
 from tuneworthy.usecase import Output
 
 TEXT = Output(kind="text")
@@ -90,7 +92,8 @@ def test_scorers_without_a_signature_are_recorded_as_before():
 @pytest.mark.parametrize(
     "scorer",
     [Bleu(TEXT), Chrf(TEXT), RougeL(TEXT), Length(TEXT), Groundedness(TEXT), Refusal(TEXT),
-     ForbiddenWords(TEXT, words=("synergy",)), Vocabulary(TEXT, words=("parcel",))],
+     ForbiddenWords(TEXT, words=("synergy",)), Vocabulary(TEXT, words=("parcel",)), ReadingLevel(TEXT),
+     StyleCloseness(TEXT, "", "", tuple(tuple(f"{start} {n}" for n in range(99)) for start in ("Dear", "hey!")))],
     ids=lambda scorer: scorer.name,
 )  # fmt: skip
 def test_a_case_takes_less_than_a_millisecond_in_the_median(scorer):

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from tuneworthy.errors import DataError, Problem
+from tuneworthy.measure.spent import TokenPrice
 from tuneworthy.plan import facts
 from tuneworthy.plan.facts import Fact
 from tuneworthy.plan.records import Figure
@@ -214,6 +215,27 @@ def load(folder: Path | None, *, today: dt.date) -> Prices:
     )
     _require_exchange(prices, own or facts.shipped("prices"))
     return prices
+
+
+def token_price(folder: Path, model: str, *, today: dt.date) -> TokenPrice | None:
+    """What the user's prices.toml says that the tokens of `model` cost, in EUR; None where it says nothing of it.
+    Prices that ship with this package are no one's bill, so they do not count here.
+
+    Raises:
+        DataError: a row of prices.toml is wrong.
+    """
+    own = folder / OWN
+    if not own.is_file():
+        return None
+    prices = load(folder, today=today)
+    stated = {str(row.get("id")) for row in _parsed(own).get("api", [])}
+    api = next((api for api in prices.apis if api.id == model and model in stated), None)
+    if api is None:
+        return None
+    per_in, per_out = (
+        prices.eur(amount, api.currency, unit="EUR", of=api).value for amount in (api.price_in, api.price_out)
+    )
+    return TokenPrice(eur_in=per_in or 0.0, eur_out=per_out or 0.0, source=api.source)
 
 
 def _of(rows: Sequence[Fact], kind: type[Row]) -> tuple[Row, ...]:

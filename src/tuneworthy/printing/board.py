@@ -102,6 +102,7 @@ def _add(grid: Table, arm: ArmReport, gain: Comparison | None, told: tuple[str, 
     notes = [told[1]] if told[1] else []
     notes += [f"passage found in {percent(arm.evidence_recall)}"] if arm.evidence_recall is not None else []
     notes += [f"{arm.too_long} inputs do not fit the context"] if arm.too_long else []
+    notes += [f"{arm.eur_per_1000.mean:.2f} EUR for 1,000 answers"] if arm.eur_per_1000 else []
     notes += [f"{arm.unscored} unscored"] if arm.unscored else []
     grid.add_row(
         arm.name,
