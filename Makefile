@@ -28,6 +28,7 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/concepts/simulated-projects.md
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.price
 
 docs: $(VENV)/installed  ## the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
