@@ -78,7 +78,7 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         record = ladder.record(evidence, decide(evidence), gates, started)
         there = project.run(record.run_id)
         runs.save(record, there / "verdict.json")
-        html.write(record, there / "report.html")
+        html.write(record, there / "report.html", planning.kept(project.plan_file))
     return record
 
 
@@ -491,7 +491,7 @@ def report(folder: Path, out: Path | None) -> Path:
     project = open_project(folder)
     record = last_run(project)
     path = out or project.run(record.run_id) / "report.html"
-    html.write(record, path)
+    html.write(record, path, planning.kept(project.plan_file))
     return path
 
 

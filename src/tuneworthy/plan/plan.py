@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, TypeVar, get_args
 
+from pydantic import ValidationError
+
 from tuneworthy.content import write_whole
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.ground import Ground
@@ -74,6 +76,22 @@ def make(
 def save(plan: Plan, path: Path) -> None:
     """Write plan.json whole."""
     write_whole(path, json.dumps(plan.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n")
+
+
+def kept(path: Path) -> Plan | None:
+    """The last plan that was kept; None where none was made.
+
+    Raises:
+        TuneworthyError: the file is not a plan, or of another version of this package.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise TuneworthyError(
+            "the plan cannot be read", why=str(error).splitlines()[0], next="run: tuneworthy plan", where=str(path)
+        ) from None
 
 
 def parse_what_if(pairs: Sequence[str]) -> dict[str, str]:

@@ -20,8 +20,9 @@ from pydantic import ValidationError
 
 from tuneworthy.content import write_whole
 from tuneworthy.measure.summaries import ClassificationSummary, summarise
+from tuneworthy.plan.records import Plan
 from tuneworthy.records import Case, Comparison
-from tuneworthy.report import charts, wording
+from tuneworthy.report import charts, planned, wording
 from tuneworthy.report.drawing import Chart
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
 from tuneworthy.usecase import Output
@@ -32,8 +33,12 @@ MOST_CHARACTERS = 4000
 """Longest text shown of one field or answer."""
 
 
-def render(record: RunRecord) -> str:
-    """The report of one run as HTML text: deterministic, no network, readable without JavaScript."""
+def render(record: RunRecord, plan: Plan | None = None) -> str:
+    """The report of one run as HTML text: deterministic, no network, readable without JavaScript.
+
+    Args:
+        plan: what was worked out before the run; shown in a section of its own.
+    """
     css, script = (_asset(name) for name in ("report.css", "report.js"))
     bar, delta = _bar(record.usecase)
     cases, summaries = _chosen_cases(record.cases), _summaries(record)
@@ -43,6 +48,8 @@ def render(record: RunRecord) -> str:
         .get_template("report.html.jinja")
         .render(
             r=record,
+            plan=plan,
+            plan_plots={name: _figure(*pair) for name, pair in planned.plots(plan).items()},
             bar=bar,
             delta=delta,
             name=record.usecase.get("name"),
@@ -62,13 +69,13 @@ def render(record: RunRecord) -> str:
     )
 
 
-def write(record: RunRecord, path: Path) -> None:
+def write(record: RunRecord, path: Path, plan: Plan | None = None) -> None:
     """Write the report of a run as one HTML file, whole or not at all.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    write_whole(path, render(record))
+    write_whole(path, render(record, plan))
 
 
 @cache
@@ -83,6 +90,7 @@ def _environment() -> Environment:
     )
     for write_it in (
         *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.p_value),
+        *(planned.with_range, planned.hours),
         *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
     ):
         environment.filters[write_it.__name__] = write_it
