@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from tuneworthy import init
 from tuneworthy.cli import app
+from tuneworthy.plan.memory_points import Error, errors, excluded, summary
 from tuneworthy.runs import RunRecord
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -18,7 +20,45 @@ REFERENCE = Path(__file__).parent / "reference"
 
 def pages() -> dict[str, str]:
     """File name → content of every generated page."""
-    return {"usecase.md": usecase_page(), "cli.md": cli_page(), "verdict-json.md": record_page()}
+    return {
+        "usecase.md": usecase_page(),
+        "cli.md": cli_page(),
+        "verdict-json.md": record_page(),
+        "memory.md": memory_page(),
+    }
+
+
+def memory_page() -> str:
+    """The memory estimator held to published measurements."""
+    found = errors(dt.date(2026, 11, 25))  # a fixed day: the page must not change with the calendar
+    lines = [
+        "# The memory estimator, held to published measurements",
+        "",
+        "Estimated by `plan/memory.py` from the model's dimensions and the settings that the source states. No number",
+        "in the formulas was fitted to these points. *allocated* is what torch reports as its peak, *process* what the",
+        "device showed as used; the last column says what the source does not state and was taken. The points, their",
+        "settings and sources are in `plan/facts/memory_points.toml`.",
+    ]
+    for title, part in (
+        ("The handbook's points", [error for error in found if error.point.handbook]),
+        ("Further points", [error for error in found if not error.point.handbook]),
+    ):
+        middle, worst = summary(part)
+        told = f"n = {len(part)}, median absolute error {middle:.1%}, largest {worst:.1%}."
+        head = [
+            "| point | quantity | measured GiB | estimated GiB | error | assumed |",
+            "| --- | --- | --: | --: | --: | --- |",
+        ]
+        lines += ["", f"## {title}", "", told, "", *head, *(_error_row(error) for error in part)]
+    lines += ["", "## Not compared", ""]
+    lines += [f"- [{fact.id}]({fact.source}): {fact.note}" for fact in excluded(dt.date(2026, 11, 25))]
+    return "\n".join(lines) + "\n"
+
+
+def _error_row(error: Error) -> str:
+    point = error.point
+    numbers = f"{error.measured:.1f} | {error.estimated:.1f} | {100 * error.relative:+.1f} %"
+    return f"| [{point.id}]({point.source}) | {point.quantity} | {numbers} | {point.assumed} |"
 
 
 def usecase_page() -> str:

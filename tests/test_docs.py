@@ -29,7 +29,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["usecase.md", "cli.md", "verdict-json.md"])
+@pytest.mark.parametrize("name", ["memory.md", "usecase.md", "cli.md", "verdict-json.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == generator().pages()[name], "run: make docs"
 

@@ -399,7 +399,11 @@ def plan(
     folder: Folder = Path(),
     what_if: Annotated[
         list[str] | None,
-        typer.Option("--what-if", help="field=value, e.g. gpu=l4 or examples=2000; repeatable.", show_default=False),
+        typer.Option(
+            "--what-if",
+            help="field=value, e.g. gpu=l4, or several: 'gpu=l4 price=0.8'; repeatable.",
+            show_default=False,
+        ),
     ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="First measure the speed of this machine, in at most a minute.")

@@ -147,8 +147,9 @@ def own_gpu(found: Found, today: dt.date) -> str:
 
 def cheapest(
     prices: Prices, table: dict[str, Gpu], scenario: Scenario, enough: dict[str, int]
-) -> tuple[list[OfferLine], list[Offer]]:
-    """The cheapest offers that satisfy region and privacy, by what the GPUs that are enough cost an hour together.
+) -> tuple[list[OfferLine], list[Fact]]:
+    """The cheapest offers that satisfy region and privacy, by what enough GPUs cost an hour together; and the
+    facts behind them, exchange rates included.
 
     Args:
         enough: GPU → how many of them hold the planned method; others are not listed.
@@ -172,7 +173,9 @@ def cheapest(
             )
             lines.append((hourly.value or 0.0, line, offer))
     lines.sort(key=lambda held: (held[0], held[1].id))
-    return [line for _, line, _ in lines[:OFFERS]], [offer for _, _, offer in lines[:OFFERS]]
+    chosen = [offer for _, _, offer in lines[:OFFERS]]
+    rates = [rate for rate in prices.exchange if rate.id in {offer.currency for offer in chosen}]
+    return [line for _, line, _ in lines[:OFFERS]], [*chosen, *rates]
 
 
 def sky_yaml(scenario: Scenario, offer: OfferLine, use_case: str, disk_gib: float) -> str:

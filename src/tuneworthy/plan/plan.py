@@ -95,13 +95,13 @@ def kept(path: Path) -> Plan | None:
 
 
 def parse_what_if(pairs: Sequence[str]) -> dict[str, str]:
-    """`gpu=l4 price=0.8` → fields and values.
+    """`gpu=l4`, or several in one: `gpu=l4 price=0.8` → fields and values.
 
     Raises:
         TuneworthyError: not field=value, or a field that is not known.
     """
     found = {}
-    for pair in pairs:
+    for pair in " ".join(pairs).replace(",", " ").split():
         name, separator, value = pair.partition("=")
         if not separator or not value:
             raise TuneworthyError(f"--what-if {pair!r} is not field=value", next="write for instance gpu=l4")
@@ -352,18 +352,29 @@ class _Planning:
         full = (self.examples.value or 0) >= method.FULL_EXAMPLES
         measured = self.calibration if self._is_here(device) else None
         if measured is not None:
-            return hours.hours(amount, hours.from_calibration(measured, self.model, amount), self.method, full=full)
+            paces = hours.from_calibration(measured, self.model, amount)
+            return self._within_budget(hours.hours(amount, paces, self.method, full=full))
         if self.model is None:
             self.not_known.append(
                 "hours: the model's dimensions are not known; tuneworthy plan --calibrate measures them"
             )
             return None
-        recompute = self.memory is not None and any("recomputed" in need.how for need in self.memory.needs)
+        needs = memory.section(self.model, device, "lora", self.longest, answer_share=self._answer_share).needs
+        recomputed = {need.method for need in needs if "recomputed" in need.how}
         paces = {
-            how: hours.from_flop(self.model, device, how, amount, recompute=recompute and how != "inference")
+            how: hours.from_flop(self.model, device, how, amount, recompute=how in recomputed)
             for how in get_args(Method)
         }
-        return hours.hours(amount, paces, self.method, full=full)
+        return self._within_budget(hours.hours(amount, paces, self.method, full=full))
+
+    def _within_budget(self, found: Hours) -> Hours:
+        """`tuneworthy run` leaves out a trained lever that takes longer than the budget says: that is told here."""
+        limit = self.usecase.budget.training_hours
+        over = [arm.lever for arm in found.arms if arm.trainings and (arm.hours.value or 0.0) > limit]
+        if not over:
+            return found
+        told = f"{', '.join(over)}: longer than budget.training_hours = {limit:g}; `tuneworthy run` would not finish it"
+        return found.model_copy(update={"warnings": (*found.warnings, told)})
 
     def _is_here(self, device: Device) -> bool:
         return device.id == hardware.own_gpu(self.found, self.today) and "base" not in self.what_if

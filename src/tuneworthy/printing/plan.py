@@ -47,12 +47,13 @@ def number(figure: Figure, digits: int = 1) -> str:
 
 
 def duration(figure: Figure) -> str:
-    """Hours as people say them: `40 s (30–60)`, `12 min (9–20)`, `3.4 h (2.0–7.1)`."""
+    """Hours as people say them: `40 s (30–60)`, `12 min (9–20)`, `3.4 h (2.0–7.1)`, `12 days (8–30)`."""
     if figure.value is None:
         return NOT_MEASURED
-    unit, factor, digits = ("h", 1.0, 1) if figure.value >= 1 else ("min", 60.0, 1) if figure.value >= 1 / 60 else (
-        "s", 3600.0, 0
-    )  # fmt: skip
+    steps = ((72.0, "days", 1 / 24, 0), (1.0, "h", 1.0, 1), (1 / 60, "min", 60.0, 1), (0.0, "s", 3600.0, 0))
+    unit, factor, digits = next(
+        (unit, factor, digits) for least, unit, factor, digits in steps if figure.value >= least
+    )
     scaled = number(figure.times(factor, unit), digits)
     value, _, limits = scaled.partition(" ")
     return f"{value} {unit} {limits}".strip()
@@ -92,7 +93,7 @@ def _memory(console: Console, memory: Memory) -> None:
 
 
 def _hours(console: Console, hours: Hours) -> None:
-    speed = number(hours.tokens_per_second, 0)
+    speed = number(hours.tokens_per_second, 0 if (hours.tokens_per_second.value or 0) >= 100 else 1)
     _line(console, "hours", f"one training {duration(hours.one_training)} at {speed} tokens/s")
     console.print(_arms(hours.arms, "everything that `tuneworthy run` does", hours.ladder))
 
