@@ -15,11 +15,16 @@ from tuneworthy.data.checks import run as checks
 from tuneworthy.data.findings import Batch, Finding
 from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
+from tuneworthy.models.local.files import resolve
 from tuneworthy.models.open import SCRIPTED
+from tuneworthy.plan.architecture import read_config
+from tuneworthy.plan.memory import GIB, for_run
 from tuneworthy.plan.method import ENOUGH_EXAMPLES
 from tuneworthy.runs import GateResult
 from tuneworthy.suite.lock import MIN_CASES
 
+ROW_TOKENS = 512
+"""length of a row that the gate reckons with; `tuneworthy plan` counts your own"""
 _DISK_GB = 1.0
 """Free disk that checkpoints and runs of a small model need."""
 
@@ -180,11 +185,8 @@ def _hardware(ground: Ground) -> GateResult:
             next=error.next,
         )
     memory = 1e9 * usecase.hardware.memory_gb if usecase.hardware.memory_gb else _memory_bytes()
-    needed = training_bytes(weights)
-    found = (
-        f"needs about {needed / 1e9:.1f} GB to train (estimate), {memory / 1e9:.1f} GB at hand; "
-        f"privacy: {usecase.privacy}"
-    )
+    needed, told = _needed(ground, weights)
+    found = f"needs about {told} GB to train (estimate), {memory / 1e9:.1f} GB at hand; privacy: {usecase.privacy}"
     if needed > memory:
         return GateResult(
             gate="hardware",
@@ -196,10 +198,20 @@ def _hardware(ground: Ground) -> GateResult:
     return GateResult(gate="hardware", state="passed", found=found)
 
 
-def training_bytes(weights: int) -> float:
-    """Lower-bound estimate of the memory that LoRA needs: two copies of the weights in float32 (one answers, one
-    learns; files are at least 2 bytes a weight), a tenth for adapters and their optimizer, 0.5 GB of activations."""
-    return 2 * 2.1 * weights + 0.5e9
+def _needed(ground: Ground, weights: int) -> tuple[float, str]:
+    """The least bytes that LoRA needs here, and the estimate with its range in words.
+
+    For architectures that the plan does not know: two copies of the weights in float32 (one answers, one learns; files
+    are at least 2 bytes a weight), a tenth for adapters and their optimizer, 0.5 GB of activations.
+    """
+    try:
+        model = read_config(resolve(ground.usecase.model, ground.project.folder))
+    except TuneworthyError:
+        least = 2 * 2.1 * weights + 0.5e9
+        return least, f"{least / 1e9:.1f}"
+    figure = for_run(model, gpus=0, length=min(model.context, ROW_TOKENS))
+    low, usual, high = (GIB * (end or 0.0) for end in (figure.low, figure.value, figure.high))
+    return low, f"{usual / 1e9:.1f} ({low / 1e9:.1f}–{high / 1e9:.1f})"
 
 
 def _memory_bytes() -> float:

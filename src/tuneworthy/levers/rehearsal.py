@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WARM_UP = 2
 """steps that are not counted: the first ones fill caches"""
 FEWEST_STEPS = 3
-SHARES = {"lora": 0.35, "full": 0.35}
+SHARES = {"lora": 0.28, "full": 0.28}
 """of the time; the rest goes to answers"""
 AT_ONCE = 32
 """answers asked together, as far as there are rows"""

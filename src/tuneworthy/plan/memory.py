@@ -161,7 +161,7 @@ def section(model: Architecture, device: Device, planned: Method, length: int, *
     """
     room = device.memory.value or 0.0
     needs = tuple(_needs(model, device, room, length, answer_share))
-    run = _run(model, device, length, answer_share)
+    run = for_run(model, gpus=device.gpus, length=length, answer_share=answer_share)
     need = next((need for need in needs if need.method == planned), None)
     return Memory(
         device=device.name,
@@ -220,11 +220,11 @@ def _how(setup: Setup) -> str:
     return f"{told}{', activations recomputed' if setup.recompute else ''}"
 
 
-def _run(model: Architecture, device: Device, length: int, share: float) -> Figure:
-    """What `tuneworthy run` takes: LoRA without recomputing, beside a second copy of the base that answers."""
-    weights: Weights = "bf16" if device.gpus else "fp32"
+def for_run(model: Architecture, *, gpus: int, length: int, answer_share: float = 0.25) -> Figure:
+    """GiB that `tuneworthy run` takes: LoRA without recomputing, beside a second copy of the base that answers."""
+    weights: Weights = "bf16" if gpus else "fp32"
     answers = figure(model, Setup(method="inference", length=length, weights=weights))
-    learns = figure(model, Setup(method="lora", length=length, weights=weights, answer_share=share))
+    learns = figure(model, Setup(method="lora", length=length, weights=weights, answer_share=answer_share))
     return total([answers, learns], "GiB", "one copy of the model answers while the other learns")
 
 
