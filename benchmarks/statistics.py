@@ -3,7 +3,7 @@
 Each project has a known truth. Its arms are drawn case by case, then it goes the product's own way: reference chosen on
 development cases → compare → evidence → decide. No model is asked. Writes docs/concepts/simulated-projects.md.
 
-Traps are shown twice: as the product does it, and as it is often done elsewhere.
+Traps are shown twice: as the product does it, and (in italics) without the guard that is made for them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneworthy.data.near import leaks
-from tuneworthy.evidence import ArmSummary, Evidence
+from tuneworthy.evidence import ArmSummary, Evidence, Wordings
 from tuneworthy.measure.compare import arm_interval, compare, format_and_content
 from tuneworthy.measure.statistics import power_mcnemar, wilson
 from tuneworthy.records import Answer, Arm, Candidate, Case, CaseResult, Comparison, Example, LeverResult, Score
@@ -40,8 +40,8 @@ SMALLEST = 0.05
 RIGHT = 0.7
 """share of the cases that the base answers rightly, where a truth does not say otherwise"""
 MOST = 300
-UNTRAINED = ("prompt", "few_shot", "constrained")
-RANK = {"prompt": 0, "few_shot": 1, "constrained": 2, "lora": 5, "rag_lora": 6, "full": 7}
+UNTRAINED = ("prompt", "few_shot", "constrained", "rag")
+RANK = {"prompt": 0, "few_shot": 1, "constrained": 2, "rag": 4, "lora": 5, "rag_lora": 6, "full": 7}
 NOT_APPLICABLE = (LeverResult(lever="constrained", state="not_applicable"),)
 
 Flags = NDArray[np.bool_]
@@ -79,9 +79,20 @@ class Truth:
     """share of answers of prompt and few-shot whose form is wrong: right when read leniently"""
     seeds: tuple[float, ...] = (0.0, 0.0, 0.0)
     """of each training seed: its true difference beside the gain; the first one is the candidate"""
-    seeds_seen: bool = True
     leaked: float = 0.0
     """share of the locked cases that the trained arm has seen: there it is right"""
+    wrong: float = 0.0
+    """share of expected outputs that are wrong, on development cases too"""
+    learnt: bool = True
+    """the errors are alike everywhere, so that training learns them; otherwise nobody can guess them"""
+    audited: int = 0
+    """random rows that a person judged"""
+    facts: float | None = None
+    """what the check for facts in the outputs finds"""
+    missing: tuple[LeverResult, ...] = ()
+    """levers without training that were not measured"""
+    guarded: bool = True
+    """False: without the other seeds and the development scores that the verdict asks for"""
 
 
 class Drawn(NamedTuple):
@@ -112,8 +123,8 @@ class Row(NamedTuple):
     plan: float | None
     seen: float
     """mean of the differences seen, in score"""
-    covered: float | None
-    """share of projects whose interval of the difference holds the true one"""
+    covered: int | None
+    """projects whose interval of the difference holds the true one"""
 
 
 # --- one project ---------------------------------------------------------------------------------
@@ -125,11 +136,20 @@ def project(truth: Truth, n: int, rng: np.random.Generator) -> Outcome:
     trained = [name for name in truth.gains if name not in UNTRAINED]
     untrained = [name for name in UNTRAINED if name in drawn]
     reference = max(untrained, key=lambda name: drawn[name].dev)  # ties go to the cheaper one, as in the ladder
-    return decided(truth, n, drawn, untrained, trained, reference)
+    found = int(rng.binomial(truth.audited, truth.wrong))
+    return decided(truth, n, drawn, untrained, trained, reference, wrong=found)
 
 
 def decided(
-    truth: Truth, n: int, drawn: dict[str, Drawn], untrained: Sequence[str], trained: Sequence[str], reference: str
+    truth: Truth,
+    n: int,
+    drawn: dict[str, Drawn],
+    untrained: Sequence[str],
+    trained: Sequence[str],
+    reference: str,
+    *,
+    wordings: Wordings | None = None,
+    wrong: int = 0,
 ) -> Outcome:
     """Compare and decide, through the product's own functions."""
     arms = {name: _arm(name, drawn[name]) for name in [*untrained, *trained]}
@@ -142,7 +162,10 @@ def decided(
         arms=tuple(_summary(arms[name], drawn, truth) for name in [*untrained, *trained]),
         comparisons=comparisons,
         splits=splits,
-        not_tried=() if "constrained" in drawn else NOT_APPLICABLE,
+        not_tried=(*truth.missing, *(() if "constrained" in drawn else NOT_APPLICABLE)),
+        wordings=wordings,
+        wrong_labels=wilson(wrong, truth.audited) if truth.audited else None,
+        facts=truth.facts,
     )
     best = max(comparisons, key=lambda c: float(drawn[c.candidate].strict.mean()))
     difference = best.difference
@@ -163,10 +186,11 @@ def _draw(truth: Truth, n: int, rng: np.random.Generator) -> dict[str, Drawn]:
             content[name if number == 0 else f"{name}/seed-{number}"] = one
     seen = rng.random(n + DEV) < truth.leaked
     seen[n:] = False  # a leak is between training rows and locked cases
+    wrong = rng.random(n + DEV) < truth.wrong
     drawn = {}
     for name, right in content.items():
         trained = name.split("/")[0] not in UNTRAINED
-        lenient = right | seen if trained else right
+        lenient = np.where(wrong, trained and truth.learnt, right | seen if trained else right)
         strict = lenient & form if name in ("prompt", "few_shot") else lenient
         drawn[name] = Drawn(strict[:n], lenient[:n], float(strict[n:].mean()))
     return drawn
@@ -188,9 +212,9 @@ def _arm(name: str, drawn: Drawn) -> Arm:
 
 
 def _summary(arm: Arm, drawn: dict[str, Drawn], truth: Truth) -> ArmSummary:
-    own = [name for name in drawn if name == arm.name or name.startswith(f"{arm.name}/")]
+    own = [drawn[name] for name in drawn if name == arm.name or name.startswith(f"{arm.name}/")]
     trained = arm.name not in UNTRAINED
-    seeds = tuple(float(drawn[name].strict.mean()) for name in own) if trained and truth.seeds_seen else ()
+    seeds = tuple(float(one.strict.mean()) for one in own) if trained and truth.guarded else ()
     return ArmSummary(
         lever=arm.name,
         arm=arm.name,
@@ -198,7 +222,7 @@ def _summary(arm: Arm, drawn: dict[str, Drawn], truth: Truth) -> ArmSummary:
         interval=arm_interval(arm, True),
         n=len(arm.results),
         seeds=seeds,
-        dev_score=drawn[arm.name].dev,
+        dev_score=float(np.mean([one.dev for one in own])) if truth.guarded else None,
         cost_rank=RANK[arm.name],
     )
 
@@ -213,7 +237,8 @@ def simulate(
     rng = np.random.default_rng(seed)
     outcomes = [one(truth, n, rng) for _ in range(projects)]
     gain = truth.gains.get("lora", Gain())
-    alone = truth.gains.keys() <= {"lora"} and not truth.leaked and not truth.broken and not any(truth.seeds)
+    plain = Truth(truth.gains, truth.right, truth.bar)
+    alone = truth.gains.keys() <= {"lora"} and truth == plain
     alone = alone and one is project  # only there is the true difference of what was compared known
     held = [
         o.contest.difference.low <= gain.difference <= o.contest.difference.high
@@ -228,7 +253,7 @@ def simulate(
         told=sum(o.told for o in outcomes),
         plan=power_mcnemar(n, gain.discordance, gain.difference) if alone else None,
         seen=float(np.mean([o.difference for o in outcomes])),
-        covered=float(np.mean(held)) if alone else None,
+        covered=sum(held) if alone else None,
     )
 
 
@@ -241,14 +266,29 @@ def best_of_eight(truth: Truth, n: int, rng: np.random.Generator, *, on_dev: boo
         right = _like(base, Gain(), truth.right, rng)
         several.append(Drawn(right[:n], right[:n], float(right[n:].mean())))
     picked = max(several, key=lambda one: one.dev if on_dev else float(one.strict.mean()))
-    return decided(truth, n, {**drawn, "lora": picked}, ["prompt"], ["lora"], "prompt")
+    seeds = {f"lora/seed-{number}": several[number] for number in (1, 2)}  # all are equal, so any two are its seeds
+    return decided(truth, n, {**drawn, "lora": picked, **seeds}, ["prompt"], ["lora"], "prompt")
 
 
-def leaked_project(truth: Truth, n: int, rng: np.random.Generator, *, guarded: bool, kind: str) -> Outcome:
-    """One case in five stands among the examples, as it is or in other words. Guarded: what `leaks` finds is kept out
-    of training, so only what it misses is known to the trained arm."""
-    kept = left_after_the_guard(kind) if guarded else 1.0
-    return project(Truth(gains=truth.gains, leaked=0.2 * kept), n, rng)
+def poor_wordings(truth: Truth, n: int, rng: np.random.Generator, *, guarded: bool) -> Outcome:
+    """Wordings differ by 12 points (one standard deviation). Three were tried; training gives what the best of twenty
+    would give."""
+    rates = np.clip(0.6 + 0.12 * rng.standard_normal(20), 0.05, 0.95)
+    tried = [rng.random(n + DEV) < rate for rate in rates[:3]]
+    best = max(tried, key=lambda right: float(right[n:].mean()))
+    several = [rng.random(n + DEV) < rates.max() for _ in range(3)]
+    drawn = {"prompt": Drawn(best[:n], best[:n], float(best[n:].mean()))}
+    for number, right in enumerate(several):
+        drawn["lora" if number == 0 else f"lora/seed-{number}"] = Drawn(right[:n], right[:n], float(right[n:].mean()))
+    found = Wordings(scores=tuple(float(right[n:].mean()) for right in tried), n=DEV) if guarded else None
+    return decided(truth, n, drawn, ["prompt"], ["lora"], "prompt", wordings=found)
+
+
+def leaked_project(truth: Truth, n: int, rng: np.random.Generator, *, kind: str, share: float) -> Outcome:
+    """So many cases stand among the examples, as they are or in other words. What `leaks` finds is kept out of
+    training, so only what it misses is known to the trained arm."""
+    kept = left_after_the_guard(kind) if truth.guarded else 1.0
+    return project(Truth(gains=truth.gains, leaked=share * kept, guarded=truth.guarded), n, rng)
 
 
 @cache
@@ -321,31 +361,91 @@ def rows() -> Iterator[tuple[str, list[Row]]]:
     )
     harm = {"few_shot": Gain(), "lora": Gain(-0.1, 0.2)}
     yield "Harm: every `tune` is false", [simulate("−10 points", Truth(harm), n, seed=n + 6) for n in sizes]
-    lucky, yields = (0.1, -0.06, -0.04), {"few_shot": Gain(0, 0.25), "lora": Gain(0, 0.25)}
+    facts = {"few_shot": Gain(), "rag": Gain(0.55, 0.6), "lora": Gain(0.0, 0.1), "rag_lora": Gain(0.55, 0.6)}
+    yield (
+        "Knowledge alone: passages give +55 points, training nothing; every `tune` is false",
+        [simulate("retrieval measured", Truth(facts, right=0.35, bar=0.8, facts=0.9), n, seed=n + 10) for n in sizes],
+    )
+    both = {"few_shot": Gain(), "rag": Gain(0.3, 0.4), "lora": Gain(0.0, 0.1), "rag_lora": Gain(0.6, 0.6)}
+    yield (
+        "Knowledge and behaviour: passages give +30 points, training with them +60; `tune` is right",
+        [simulate("rag_lora", Truth(both, right=0.35, bar=0.8, facts=0.9), n, seed=n + 11) for n in sizes],
+    )
     yield (
         "Traps: every `tune` is false",
         [
             *(_eight(n, on_dev=True) for n in sizes),
             *(_eight(n, on_dev=False) for n in sizes),
-            *(_leak(kind, guarded, 100) for kind in LEAKS for guarded in (True, False)),
-            *(simulate("a lucky seed, three seeds measured", Truth(yields, seeds=lucky), n, seed=n + 9) for n in sizes),
-            *(
-                simulate("*a lucky seed alone*", Truth(yields, seeds=lucky, seeds_seen=False), n, seed=n + 9)
-                for n in sizes
-            ),
+            *(_leak(kind, 0.2, n) for kind in LEAKS for n in (100, 300)),
+            *(_leak("in other words", 0.5, n) for n in (100, 300)),
+            *(_leak("in other words", share, n, guarded=False) for share in (0.2, 0.5) for n in (100, 300)),
+            *_lucky(sizes),
+            *_straw_men(sizes),
+            *_labels(sizes),
+        ],
+    )
+    noise = Truth({"few_shot": Gain(), "lora": Gain(0.2, 0.3)}, 0.7, 0.8, wrong=0.25, learnt=False)
+    yield (
+        "One label in four wrong, nobody can guess how: training helps, and `do not tune` is false",
+        [
+            *(simulate("100 rows audited", replace(noise, audited=100), n, seed=n + 15) for n in sizes),
+            *(simulate("*not audited*", noise, n, seed=n + 15) for n in sizes),
         ],
     )
 
 
+def _lucky(sizes: Sequence[int]) -> Iterator[Row]:
+    gains, seeds = {"few_shot": Gain(0, 0.25), "lora": Gain(0, 0.25)}, (0.1, -0.06, -0.04)
+    for what, truth in (
+        ("a lucky seed, three seeds measured", Truth(gains, seeds=seeds)),
+        ("a lucky seed, the only one", Truth(gains, seeds=seeds[:1])),
+        ("*a lucky seed, and nobody asks*", Truth(gains, seeds=seeds, guarded=False)),
+    ):
+        yield from (simulate(what, truth, n, seed=n + 9) for n in sizes)
+
+
+def _straw_men(sizes: Sequence[int]) -> Iterator[Row]:
+    """Few-shot would give what training gives, or another wording would."""
+    alone = Truth({"lora": Gain(0.2, 0.3)}, right=0.5, bar=0.52)
+    failed = (LeverResult(lever="few_shot", state="failed"),)
+    for what, truth in (
+        ("a straw man: few-shot failed, and would do as well", replace(alone, missing=failed)),
+        ("*few-shot failed, and nobody asks*", alone),
+    ):
+        yield from (simulate(what, truth, n, seed=n + 12) for n in sizes)
+    for what, guarded in (
+        ("a straw man: wordings differ by 12 points (SD), three tried", True),
+        ("*three wordings tried, and nobody asks*", False),
+    ):
+        for n in sizes:
+            one = lambda t, k, rng, guarded=guarded: poor_wordings(t, k, rng, guarded=guarded)  # noqa: E731
+            yield simulate(what, Truth({}, bar=0.62), n, seed=n + 13, one=one)
+
+
+def _labels(sizes: Sequence[int]) -> Iterator[Row]:
+    """Errors that are learnt and rewarded; facts that training learns by heart, and that stand in the cases too."""
+    wrong = Truth({"few_shot": Gain(), "lora": Gain()}, wrong=0.12, bar=0.6)
+    heart = Truth({"few_shot": Gain(), "lora": Gain(0.5, 0.5)}, right=0.35, bar=0.7, facts=0.9)
+    for what, truth in (
+        ("12 % of the labels wrong alike everywhere, 100 rows audited", replace(wrong, audited=100)),
+        ("*12 % wrong alike, not audited*", wrong),
+        ("facts in the labels, learnt by heart", heart),
+        ("*facts learnt by heart, and nobody asks*", replace(heart, facts=None)),
+    ):
+        yield from (simulate(what, truth, n, seed=n + 14) for n in sizes)
+
+
 def _eight(n: int, *, on_dev: bool) -> Row:
     what = "best of 8 equal candidates, chosen on development cases" if on_dev else "*best of 8, chosen on the cases*"
-    return simulate(what, Truth({}), n, seed=n + 7, one=lambda t, k, rng: best_of_eight(t, k, rng, on_dev=on_dev))
+    one = lambda t, k, rng: best_of_eight(t, k, rng, on_dev=on_dev)  # noqa: E731
+    return simulate(what, Truth({}, guarded=on_dev), n, seed=n + 7, one=one)
 
 
-def _leak(kind: str, guarded: bool, n: int) -> Row:
-    what = f"one case in five leaked, {kind}; leaks searched" if guarded else f"*leaked, {kind}; not searched*"
-    one = lambda t, k, rng: leaked_project(t, k, rng, guarded=guarded, kind=kind)  # noqa: E731
-    return simulate(what, Truth({"few_shot": Gain(), "lora": Gain()}), n, seed=n + 8, one=one)
+def _leak(kind: str, share: float, n: int, *, guarded: bool = True) -> Row:
+    part = {0.2: "one case in five", 0.5: "one case in two"}[share]
+    what = f"{part} leaked, {kind}" if guarded else f"*{part} leaked, {kind}; no guard*"
+    one = lambda t, k, rng: leaked_project(t, k, rng, kind=kind, share=share)  # noqa: E731
+    return simulate(what, Truth({"few_shot": Gain(), "lora": Gain()}, guarded=guarded), n, seed=n + 8, one=one)
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -365,9 +465,10 @@ def page(tables: Sequence[tuple[str, list[Row]]], seconds: float) -> str:
         f"{libraries}, Python {platform.python_version()}; {PROJECTS} projects a line, {DEV} development cases each;",
         f"{seconds:.0f} s on one thread.",
         "",
-        "`tune`, `do not tune` and `undecided` are shares of projects; `tune` with its 95 % interval. *Told*: the",
-        "gain over the reference is told from none (mid-p below .05 and Newcombe's lower limit above 0); *plan* is the",
-        "power planned for that. `tune` asks for more: the whole interval of the arm at or above the bar.",
+        "All are shares of projects with their 95 % intervals (Wilson). *Told*: the gain over the reference is told",
+        "from none (mid-p below .05 and Newcombe's lower limit above 0); *plan* is the power planned for that. `tune`",
+        "asks for more: the whole interval of the arm at or above the bar, and what",
+        "[how it decides](how-it-decides.md) lists.",
         "*Seen* is the mean difference that the projects saw, in points; *covered* the share of intervals that hold",
         "the true difference. Lines in italics show what happens without the product's guard. Without a gain the bar",
         "lies where an arm clears it in half of the projects: there a false `tune` is easiest.",
@@ -378,8 +479,12 @@ def page(tables: Sequence[tuple[str, list[Row]]], seconds: float) -> str:
         lines += [f"## {heading}", "", *_table(found), ""]
     lines += [
         f"The search for leaks leaves {', '.join(left)}:",
-        "what is said in other words is not found by its characters, and such a suite deceives. Only cases from",
-        "elsewhere, or from a later time, guard against that.",
+        "what is said in other words is not found by its characters. What catches it is the development split, whose",
+        "rows share nothing with the training rows: a gain must be there as well. Where other words stand on both",
+        "sides (the suite was drawn from the same rows) nothing does; only cases of elsewhere or a later time help.",
+        "",
+        "What the guards cannot see: an instruction that is poor in all its wordings (the verdict says that no other",
+        "was tried), and labels that are wrong alike everywhere where nobody audited (the verdict says so).",
         "",
     ]
     return "\n".join(lines)
@@ -389,14 +494,18 @@ def _table(found: Sequence[Row]) -> Iterator[str]:
     yield "| truth | cases | tune | do not tune | undecided | told | plan | seen | covered |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for row in found:
-        tuned = wilson(row.decisions["tune"], row.projects)
+        counts = [row.decisions["tune"], row.decisions["do_not_tune"], row.decisions["undecided"], row.told]
         yield (
-            f"| {row.what} | {row.cases} | {100 * tuned.value:.1f} % ({100 * tuned.low:.1f}–{100 * tuned.high:.1f}) "
-            f"| {_percent(row.decisions['do_not_tune'] / row.projects)} "
-            f"| {_percent(row.decisions['undecided'] / row.projects)} "
-            f"| {_percent(row.told / row.projects)} | {_percent(row.plan)} | {100 * row.seen:+.1f} "
-            f"| {_percent(row.covered)} |"
+            f"| {row.what} | {row.cases} | {' | '.join(_rate(k, row.projects) for k in counts)} "
+            f"| {_percent(row.plan)} | {100 * row.seen:+.1f} | {_rate(row.covered, row.projects)} |"
         )
+
+
+def _rate(count: int | None, n: int) -> str:
+    if count is None:
+        return "–"
+    share = wilson(count, n)
+    return f"{100 * share.value:.1f} % ({100 * share.low:.1f}–{100 * share.high:.1f})"
 
 
 def _percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneworthy.evidence import Facts, cases_for_bar
+from tuneworthy.evidence import Facts, Wordings, cases_for_bar
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.diagnose import Diagnosis, Share
 from tuneworthy.measure.slices import Slice
@@ -243,6 +243,104 @@ TABLE: list[tuple[str, dict[str, Any], str, str | None, str]] = [
         "lora",
         "we know these rows well",
     ),
+    # --- traps
+    (
+        "the gain is not there on development cases",
+        {"arms": (PROMPT, arm("few_shot", 140, dev_score=0.7), arm("lora", 180, seeds=(0.9, 0.9), dev_score=0.72))},
+        "undecided",
+        None,
+        "on the development split lora gains only +2.0 points over few_shot",
+    ),
+    (
+        "the bar is not reached on development cases",
+        {"arms": (PROMPT, arm("few_shot", 140, dev_score=0.6), arm("lora", 180, seeds=(0.9, 0.9), dev_score=0.72))},
+        "undecided",
+        None,
+        "on the development split lora scores 72.0 %, below the bar",
+    ),
+    (
+        "half of the smallest difference is there",
+        {"arms": (PROMPT, arm("few_shot", 140, dev_score=0.8), arm("lora", 180, seeds=(0.9, 0.9), dev_score=0.83))},
+        "tune",
+        "lora",
+        "lora",
+    ),
+    (
+        "one seed",
+        {"arms": (PROMPT, FEW_SHOT, arm("lora", 180, seeds=(0.9,)))},
+        "undecided",
+        None,
+        "luck is not excluded",
+    ),
+    (
+        "few-shot failed, so the reference is a straw man",
+        {
+            "arms": (PROMPT, LORA),
+            "comparisons": (contest("prompt", "lora", 90, 90, 10, 10),),
+            "splits": (split(0.4, 0.4),),
+            "not_tried": (LeverResult(lever="few_shot", state="failed", reason="timeout"),),
+        },
+        "undecided",
+        None,
+        "few_shot was not measured (timeout): the reference may be a straw man",
+    ),
+    (
+        "few-shot does not apply",
+        {
+            "arms": (PROMPT, LORA),
+            "comparisons": (contest("prompt", "lora", 90, 90, 10, 10),),
+            "splits": (split(0.4, 0.4),),
+            "not_tried": (LeverResult(lever="few_shot", state="not_applicable"),),
+        },
+        "tune",
+        "lora",
+        "lora",
+    ),
+    (
+        "a wording moves as much",
+        {"wordings": Wordings(scores=(0.4, 0.62, 0.5), n=80)},
+        "undecided",
+        None,
+        "wording alone moves the prompt from 40.0 % to 62.0 %",
+    ),
+    ("a wording moves less", {"wordings": Wordings(scores=(0.4, 0.59, 0.5), n=80)}, "tune", "lora", "lora"),
+    ("wordings differ by chance", {"wordings": Wordings(scores=(0.4, 0.65), n=20)}, "tune", "lora", "lora"),
+    (
+        "wrong labels could be the gain",
+        {"wrong_labels": wilson(8, 100)},
+        "undecided",
+        None,
+        "8.0 % of the expected outputs are wrong (4.1 % to 15.0 %)",
+    ),
+    ("few labels are wrong", {"wrong_labels": wilson(2, 100)}, "tune", "lora", "lora"),
+    (
+        "no lever can reach the bar",
+        {"arms": (arm("prompt", 20), arm("lora", 140)), "wrong_labels": wilson(25, 100)},
+        "undecided",
+        None,
+        "25.0 % of the expected outputs are wrong, so no lever can reach the bar",
+    ),
+    ("facts in the outputs", {"facts": 0.4}, "undecided", None, "knowledge belongs into retrieval"),
+    ("few facts", {"facts": 0.2}, "tune", "lora", "lora"),
+    (
+        "facts that are none",
+        {"facts": 0.4, "overrides": {"data": "the figures are sums of the input"}},
+        "tune",
+        "lora",
+        "lora",
+    ),
+    (
+        "facts with their passages",
+        {
+            "arms": (PROMPT, arm("rag", 140), arm("rag_lora", 180, seeds=(0.9, 0.88))),
+            "comparisons": (contest("rag", "rag_lora", 130, 50, 10, 10),),
+            "splits": (split(0.2, 0.2, "rag_lora"),),
+            "facts": 0.9,
+        },
+        "tune",
+        "rag_lora",
+        "rag_lora",
+    ),
     # --- format and content
     ("format alone", {"splits": (split(0.02, 0.2),)}, "undecided", None, "measure constrained decoding"),
     ("content not told from none", {"splits": (split(0.06, 0.2, low=-0.01),)}, "undecided", None, "format alone needs"),
@@ -457,6 +555,7 @@ def test_what_was_not_measured_is_listed() -> None:
         "spread of lora over training seeds",
         "format and content of the gain",
         "what training did to other abilities",
+        "how many expected outputs are wrong",
     )
     assert verdict.sentences[2].startswith("Not measured: gate hardware; full (LoRA was enough)")
 

@@ -41,7 +41,7 @@ class ArmSummary(Record):
     seeds_on: Literal["suite", "dev"] = "suite"
     """where the seeds were scored"""
     dev_score: float | None = None
-    """mean on the development split: what seeds scored there are held against"""
+    """mean on the development split, of a trained lever over its seeds"""
     cost_rank: int = 0
     """smaller is cheaper; equal ranks keep the order of the ladder"""
 
@@ -52,6 +52,23 @@ class ArmSummary(Record):
         if self.interval.low >= bar.at_least:
             return "met"
         return "missed" if self.interval.high < bar.at_least else "unclear"
+
+
+class Wordings(Record):
+    """How much the wording of the prompt alone changes."""
+
+    scores: tuple[float, ...]
+    """of each wording that was tried, on the same development cases"""
+    n: int
+    """development cases"""
+
+    @property
+    def spread(self) -> float:
+        """Best minus worst; 0 where chance explains it: two standard errors of two arms that are right or wrong
+        (graded scores vary less, and so do paired cases)."""
+        low, high = min(self.scores), max(self.scores)
+        error = math.sqrt((low * (1 - low) + high * (1 - high)) / self.n)
+        return high - low if high - low > 2 * error else 0.0
 
 
 class Evidence(Record):
@@ -83,6 +100,11 @@ class Evidence(Record):
     """what the run did not look at beside its levers, e.g. the sum in euros"""
     discordance: float | None = None
     """share of cases on which arms differ on the development split; plans where nothing was compared"""
+    wordings: Wordings | None = None
+    wrong_labels: Interval | None = None
+    """share of expected outputs that a person found wrong in random rows; None = nobody looked"""
+    facts: float | None = None
+    """share of the training rows whose output holds names, figures or dates that nothing in the input tells"""
 
 
 # --- looked up ------------------------------------------------------------------------------------
@@ -164,6 +186,24 @@ def mean(arm: ArmSummary) -> float:
 def p_of(contest: Comparison) -> float:
     """The p that decides: adjusted where the contrast belongs to a family."""
     return contest.p if contest.p_adjusted is None else contest.p_adjusted
+
+
+# --- numbers in words -----------------------------------------------------------------------------
+
+
+def percent(score: float) -> str:
+    """`92.0 %`"""
+    return f"{100 * score:.1f} %"
+
+
+def points(difference: float) -> str:
+    """`5.0 points`"""
+    return f"{100 * difference:.1f} points"
+
+
+def signed(difference: float) -> str:
+    """`+5.0 points`"""
+    return f"{100 * difference:+.1f} points"
 
 
 # --- how many more cases -------------------------------------------------------------------------

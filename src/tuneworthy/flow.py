@@ -69,11 +69,12 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         ground = prepare(project)
         gates = readiness.check(ground)
         ladder = climb_without_training(ground, gates, listener)
-        if ladder.meets_the_bar() is None:
-            ladder.diagnose()
+        falls_short = ladder.meets_the_bar() is None
         for lever in TRAINED:
             ladder.try_levers([lever], closed=_why_not_train(ladder, gates, everything))
             ladder.open_cases([lever])
+        if falls_short:
+            ladder.diagnose()  # last, so that it can say what training mended
         evidence = ladder.evidence(gates)
         record = ladder.record(evidence, decide(evidence), gates, started)
         there = project.run(record.run_id)
@@ -111,7 +112,15 @@ def open_bench(ground: Ground, may_not_train: str = "") -> Bench:
         data_version=ground.version,
         embedder=open_minilm() if wanted and minilm_at_hand() else None,
     )
-    return Bench(project, sources, ground.train, ground.dev, ground.yardstick, may_train=may_not_train)
+    return Bench(
+        project,
+        sources,
+        ground.train,
+        ground.dev,
+        ground.yardstick,
+        may_train=may_not_train,
+        disputed=ground.disputed,
+    )
 
 
 def check(folder: Path) -> tuple[GateResult, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
 from tuneworthy.data import near, read, split, version
+from tuneworthy.data.checks import audit, facts
+from tuneworthy.data.findings import AuditRow, Batch
 from tuneworthy.errors import DataError, SuiteChanged, SuiteNotLocked, TuneworthyError
 from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.project import Project
-from tuneworthy.records import Case, Example
+from tuneworthy.records import Case, Example, Interval
 from tuneworthy.runs import DataSummary
 from tuneworthy.scorers.open import open_scorers
 from tuneworthy.suite import lock as suite_lock
@@ -35,6 +38,12 @@ class Ground:
     suite_problem: TuneworthyError | None = None
     """why there is no lock"""
     data_problem: DataError | None = None
+    audit: tuple[AuditRow, ...] = ()
+    """random rows that a person has judged"""
+    reviewed: tuple[AuditRow, ...] = ()
+    """doubtful rows that a person has judged"""
+    audit_problem: DataError | None = None
+    """why what a person judged cannot be read"""
 
     @cached_property
     def train(self) -> tuple[Example, ...]:
@@ -54,6 +63,27 @@ class Ground:
         primary, others = open_scorers(self.usecase, self.project.folder)
         return Yardstick(primary, tuple(others))
 
+    @cached_property
+    def wrong_labels(self) -> Interval | None:
+        """Share of expected outputs that a person found wrong in random rows; None where nobody looked."""
+        known = {example.name for example in self.examples}
+        return audit.rate([row for row in self.audit if row.name in known])
+
+    @cached_property
+    def disputed(self) -> frozenset[str]:
+        """Names of rows whose expected output a person judged to be wrong, or another row with the same input
+        contradicts."""
+        judged = (row.name for row in (*self.audit, *self.reviewed) if row.verdict.strip().casefold() == "wrong")
+        same: dict[str, set[str]] = defaultdict(set)
+        for example in self.examples:
+            same[near.normal(near.input_text(example.input))].add(example.name)
+        return frozenset(judged).union(*(names for names in same.values() if len(names) > 1))
+
+    @cached_property
+    def facts(self) -> float | None:
+        """Share of the rows to learn from that teach facts; None for labels, and without rows."""
+        return facts.share(Batch(self.usecase, self.train))
+
     def keep(self) -> None:
         """Write this version of the examples down, so that the run can be repeated when the file has changed."""
         if self.examples:
@@ -68,6 +98,8 @@ class Ground:
             dev=len(self.split.dev),
             exact_duplicates=self.exact_duplicates,
             leaks=tuple(leak.model_dump(mode="json") for leak in self.leaked),
+            wrong_labels=self.wrong_labels,
+            facts=self.facts,
         )
 
 
@@ -90,6 +122,7 @@ def prepare(project: Project, *, strict: bool = True) -> Ground:
     usecase = project.usecase
     cases, lock, suite_problem = _suite(project, strict=strict)
     rows, problem = _examples(project, strict=strict)
+    judged, doubted, audit_problem = _judged(project)
     unique = tuple({example.name: example for example in rows}.values())
     leaked = near.leaks(unique, cases) if unique and cases else ()
     out = {leak.example for leak in leaked}
@@ -106,6 +139,9 @@ def prepare(project: Project, *, strict: bool = True) -> Ground:
         lock=lock,
         suite_problem=suite_problem,
         data_problem=problem,
+        audit=judged,
+        reviewed=doubted,
+        audit_problem=audit_problem,
     )
 
 
@@ -121,6 +157,14 @@ def _examples(project: Project, *, strict: bool) -> tuple[tuple[Example, ...], D
             raise
         return (), error
     return reading.examples, None
+
+
+def _judged(project: Project) -> tuple[tuple[AuditRow, ...], tuple[AuditRow, ...], DataError | None]:
+    """What a person has judged, at random and in doubt; the gate `data` tells what cannot be read."""
+    try:
+        return audit.read(project.audit_file), audit.read(project.review_file), None
+    except DataError as error:
+        return (), (), error
 
 
 def _suite(project: Project, *, strict: bool) -> tuple[tuple[Case, ...], SuiteLock | None, TuneworthyError | None]:

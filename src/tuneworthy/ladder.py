@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tuneworthy import plugins
 from tuneworthy.answering import Answerer, candidate_digest
-from tuneworthy.evidence import ArmSummary, Evidence
+from tuneworthy.evidence import ArmSummary, Evidence, Wordings
 from tuneworthy.ground import Ground
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.diagnosis import diagnose_base
@@ -28,7 +28,7 @@ from tuneworthy.measure.slices import Slice, slices
 from tuneworthy.measure.spent import TokenPrice, spent
 from tuneworthy.measure.statistics import holm
 from tuneworthy.plan.prices import token_price
-from tuneworthy.records import Arm, Candidate, CaseResult, Comparison, LeverResult
+from tuneworthy.records import Arm, Candidate, CaseResult, Comparison, Interval, LeverResult
 from tuneworthy.runs import ArmReport, CaseOutput, CaseRow, GateResult, RunRecord, SuiteSummary, Timing
 from tuneworthy.seams import Lever
 from tuneworthy.suite import openings
@@ -179,13 +179,7 @@ class Ladder:
             name=name,
             lever=lever,
             trained=lever in TRAINED,
-            interval=arm_interval(
-                arm,
-                binary=self.ground.yardstick.primary.binary,
-                clusters=self._clusters,
-                level=1 - self._alpha,
-                judge=self.ground.yardstick.calibration,
-            ),
+            interval=self._interval(arm),
             n=len(scored),
             unscored=len(arm.unscored),
             too_long=sum(r.answer.too_long for r in arm.results),
@@ -220,6 +214,9 @@ class Ladder:
             unmeasured=NOT_LOOKED_AT,
             discordance=self._discordance(),
             slices=tuple(part for parts in self.slices().values() for part in parts),
+            wordings=self._wordings(),
+            wrong_labels=self.ground.wrong_labels,
+            facts=self.ground.facts,
         )
 
     def splits(self) -> tuple[GainSplit, ...]:
@@ -284,7 +281,7 @@ class Ladder:
 
     def _summary(self, name: str, seeds: Sequence[str]) -> ArmSummary:
         report = self.report(name)
-        means = [self._mean(n) for n in [name, *seeds]]
+        means = [self._mean(self.arms[n]) for n in [name, *seeds]]
         return ArmSummary(
             lever=report.lever,
             arm=name,
@@ -293,16 +290,38 @@ class Ladder:
             n=report.n,
             unscored=report.unscored,
             seeds=tuple(mean for mean in means if mean is not None) if report.trained else (),
-            dev_score=report.dev_score,
+            dev_score=self._dev_score([name, *seeds]),
             cost_rank=LADDER.index(report.lever),
         )
 
-    def _mean(self, name: str) -> float | None:
+    def _interval(self, arm: Arm) -> Interval | None:
+        return arm_interval(
+            arm,
+            binary=self.ground.yardstick.primary.binary,
+            clusters=self._clusters,
+            level=1 - self._alpha,
+            judge=self.ground.yardstick.calibration,
+        )
+
+    def _mean(self, arm: Arm) -> float | None:
         """On the scale of the intervals: where a judge scores, the share that people would call right."""
         if self.ground.yardstick.calibration is None:
-            return mean_score(self.arms[name])
-        interval = self.report(name).interval
+            return mean_score(arm)
+        interval = self._interval(arm)
         return interval.value if interval else None
+
+    def _dev_score(self, names: Sequence[str]) -> float | None:
+        """Mean on the development split over the seeds of one lever; None where nothing was scored."""
+        means = [self._mean(self.bench.dev_arms[name]) for name in names if name in self.bench.dev_arms]
+        known = [mean for mean in means if mean is not None]
+        return sum(known) / len(known) if known else None
+
+    def _wordings(self) -> Wordings | None:
+        """What the wording of the prompt alone changed on development cases."""
+        trials = self.results[BASE].trials if BASE in self.results else ()
+        scored = [(t["score"], t["cases"]) for t in trials if isinstance(t.get("score"), float)]
+        scores = tuple(float(str(score)) for score, _ in scored)
+        return Wordings(scores=scores, n=int(str(scored[0][1]))) if len(scores) > 1 else None
 
     def _rows(self) -> Iterator[CaseRow]:
         by_case = {name: {result.case: result for result in arm.results} for name, arm in self.arms.items()}

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from tuneworthy.data import engine
 from tuneworthy.data.checks import run as checks
 from tuneworthy.data.findings import Batch, Finding
 from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
@@ -116,7 +115,9 @@ def _data(ground: Ground) -> GateResult:
 
 
 def _batch(ground: Ground) -> Batch:
-    return Batch(ground.usecase, ground.examples, audit=engine.judged(ground.project.audit_file))
+    if ground.audit_problem is not None:
+        raise ground.audit_problem
+    return Batch(ground.usecase, ground.examples, audit=ground.audit)
 
 
 def _quality(findings: Sequence[Finding], ground: Ground) -> str:

@@ -94,6 +94,10 @@ class DataSummary(Record):
     exact_duplicates: int = 0
     leaks: tuple[dict[str, JsonValue], ...] = ()
     """examples that also stand among the cases, exactly or nearly; they were kept out of training"""
+    wrong_labels: Interval | None = None
+    """share of expected outputs that a person found wrong in random rows; None = nobody looked"""
+    facts: float | None = None
+    """share of the rows to learn from that teach names, figures or dates; None for labels"""
 
 
 class ArmReport(Record):

@@ -7,6 +7,7 @@
     nothing was trained                  ─→ undecided
     the adapter changed no answer        ─→ undecided: not in effect
     no arm reaches the bar               ─→ do_not_tune: none
+    (nor can any: the labels are wrong)  ─→ undecided
     a gain that pays is excluded         ─→ do_not_tune
     nothing speaks against training      ─→ tune
     else                                 ─→ undecided, with the number of cases that settles it
@@ -18,7 +19,7 @@ else it is unclear. Without measurements the verdict is always `undecided`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tuneworthy.evidence import (
     ArmSummary,
@@ -30,9 +31,13 @@ from tuneworthy.evidence import (
     cases_for_power,
     mean,
     p_of,
+    percent,
+    points,
+    signed,
 )
 from tuneworthy.measure.retention import Retention
 from tuneworthy.records import Comparison, LeverName, LeverResult, Record
+from tuneworthy.traps import Obstacle, traps
 
 __all__ = ["ArmSummary", "BarState", "Decision", "Evidence", "Retention", "Verdict", "decide"]
 
@@ -95,7 +100,7 @@ def _too_few_cases(facts: Facts) -> Verdict | None:
     need = max(found, FEWEST_CASES)
     settles = (
         f"{FEWEST_CASES} cases open the gate; {need} find a difference of "
-        f"{_points(facts.bar.smallest_difference)} in {100 * facts.bar.power:.0f} % of trials, {assuming}"
+        f"{points(facts.bar.smallest_difference)} in {100 * facts.bar.power:.0f} % of trials, {assuming}"
     )
     why = f"the suite has {have} cases, fewer than {FEWEST_CASES}: too few to decide anything"
     return _undecided(facts, [why], settles, need - have)
@@ -114,7 +119,7 @@ def _cheaper_lever_suffices(facts: Facts) -> Verdict | None:
     if not met:
         return None
     lever, *others = met
-    reasons = [f"{_told(lever)}: the bar of {_percent(facts.bar.at_least)} is met without training"]
+    reasons = [f"{_told(lever)}: the bar of {percent(facts.bar.at_least)} is met without training"]
     if others:
         reasons.append(f"{', '.join(arm.lever for arm in others)} would do as well")
     if facts.best_trained is not None:
@@ -130,7 +135,7 @@ def _nothing_trained(facts: Facts) -> Verdict | None:
     states = {arm.state(bar) for arm in facts.untrained}
     verb = "misses" if states == {"missed"} else "is shown to reach"
     subject = "every lever without training" if states == {"missed"} else "no lever without training"
-    reasons = [f"{subject} {verb} the bar of {_percent(bar.at_least)}"]
+    reasons = [f"{subject} {verb} the bar of {percent(bar.at_least)}"]
     reasons += [f"the best of them: {_told(best)}"] if best else []
     failed = _failed_gates(facts)
     reasons += [f"training did not happen: {why}" for why in [*failed.values(), *_untrained_because(facts)]]
@@ -156,10 +161,13 @@ def _no_arm_reaches_the_bar(facts: Facts) -> Verdict | None:
     if not facts.untrained or any(arm.state(facts.bar) != "missed" for arm in arms):
         return None
     closest = max(arms, key=mean)
-    short = facts.bar.at_least - mean(closest)
+    short, wrong = facts.bar.at_least - mean(closest), facts.evidence.wrong_labels
+    if wrong is not None and 1 - wrong.value < facts.bar.at_least:
+        blame = f"{percent(wrong.value)} of the expected outputs are wrong, so no lever can reach the bar"
+        return _undecided(facts, [blame], "repair the outputs (tuneworthy data fix --reviewed), and measure again")
     reasons = [
-        f"all {len(arms)} measured levers miss the bar of {_percent(facts.bar.at_least)}",
-        f"the closest, {_told(closest)}, falls {_points(short)} short",
+        f"all {len(arms)} measured levers miss the bar of {percent(facts.bar.at_least)}",
+        f"the closest, {_told(closest)}, falls {points(short)} short",
     ]
     reasons += [_contest_told(facts.contest)] if facts.contest else []
     why = facts.evidence.diagnosis
@@ -172,9 +180,9 @@ def _gain_excluded(facts: Facts) -> Verdict | None:
     contest, trained, smallest = facts.contest, facts.best_trained, facts.bar.smallest_difference
     if contest is None or contest.difference is None or trained is None or contest.difference.high >= smallest:
         return None
-    excluded = f"a gain of {_points(smallest)}, the smallest that matters, is excluded"
+    excluded = f"a gain of {points(smallest)}, the smallest that matters, is excluded"
     reasons, best = [_contest_told(contest), excluded], facts.best_untrained
-    reasons += [f"{_told(best)}: the bar of {_percent(facts.bar.at_least)} is not shown to be met"] if best else []
+    reasons += [f"{_told(best)}: the bar of {percent(facts.bar.at_least)} is not shown to be met"] if best else []
     todo = f"Do not fine-tune: {trained.lever} gains too little over {contest.reference}."
     return _verdict(facts, "do_not_tune", todo, reasons)
 
@@ -183,12 +191,12 @@ def _worth_tuning(facts: Facts) -> Verdict | None:
     trained, contest = facts.best_trained, facts.contest
     if trained is None or contest is None or any(_obstacles(facts)):
         return None
-    reasons = [f"{_told(trained)}: the bar of {_percent(facts.bar.at_least)} is met", _contest_told(contest)]
+    reasons = [f"{_told(trained)}: the bar of {percent(facts.bar.at_least)} is met", _contest_told(contest)]
     if len(trained.seeds) > 1:
-        reasons.append(f"the worst of {len(trained.seeds)} seeds scores {_percent(min(trained.seeds))}")
+        reasons.append(f"the worst of {len(trained.seeds)} seeds scores {percent(min(trained.seeds))}")
     if facts.split is not None:
         s = facts.split
-        parts = f"{_signed(s.content)} is content, {_signed(s.format)} format"
+        parts = f"{signed(s.content)} is content, {signed(s.format)} format"
         reasons.append(f"of the gain over {s.reference}, {parts}")
     reasons += [f"gate {gate} was overridden: {why}" for gate, why in facts.evidence.overrides.items()]
     todo = f"Fine-tune: {trained.lever} reaches the bar, and no measured lever without training does."
@@ -224,84 +232,79 @@ def _open_questions(facts: Facts) -> Verdict:
 # --- what speaks against training ----------------------------------------------------------------
 
 
-class _Obstacle(NamedTuple):
-    reason: str
-    settles: str = ""
-    more_cases: int | None = None
-
-
-def _obstacles(facts: Facts) -> Iterator[_Obstacle]:
+def _obstacles(facts: Facts) -> Iterator[Obstacle]:
     """Every condition of `tune` that does not hold, for the best trained arm."""
     trained, contest = facts.best_trained, facts.contest
     if trained is None:
         return
     for why in _failed_gates(facts).values():
-        yield _Obstacle(why, "pass the gate, or override it in writing")
+        yield Obstacle(why, "pass the gate, or override it in writing")
     yield from _about_bar(facts, trained)
     if contest is None:
-        yield _Obstacle(f"{trained.lever} was not compared with a lever without training", "compare them")
+        yield Obstacle(f"{trained.lever} was not compared with a lever without training", "compare them")
         return
     yield from _about_difference(facts, contest)
     yield from _about_rivals(facts, trained, contest)
     yield from _about_format(facts, trained)
     for part in facts.evidence.slices:
         if part.worse and (part.candidate, part.reference) == (contest.candidate, contest.reference):
-            yield _Obstacle(f"on the cases tagged {part.tag} (n = {part.n}) training loses", "examples like them")
+            yield Obstacle(f"on the cases tagged {part.tag} (n = {part.n}) training loses", "examples like them")
+    yield from traps(facts, trained, contest)
     if facts.evidence.retention and facts.evidence.retention.failing:
         r = facts.evidence.retention
-        yield _Obstacle(
-            f"other abilities: {_signed(r.interval.value)} (down to {_signed(r.interval.low)}, n = {r.n}); "
-            f"a loss of {_points(r.margin or 0.0)} is not excluded",
+        yield Obstacle(
+            f"other abilities: {signed(r.interval.value)} (down to {signed(r.interval.low)}, n = {r.n}); "
+            f"a loss of {points(r.margin or 0.0)} is not excluded",
             "a gentler adapter, or more probe cases",
         )
 
 
-def _about_bar(facts: Facts, trained: ArmSummary) -> Iterator[_Obstacle]:
-    state, bar = trained.state(facts.bar), _percent(facts.bar.at_least)
+def _about_bar(facts: Facts, trained: ArmSummary) -> Iterator[Obstacle]:
+    state, bar = trained.state(facts.bar), percent(facts.bar.at_least)
     if state == "missed":
-        yield _Obstacle(f"{_told(trained)} misses the bar of {bar}", "a better lever, or a lower bar")
+        yield Obstacle(f"{_told(trained)} misses the bar of {bar}", "a better lever, or a lower bar")
     elif state == "unclear":
         more = cases_for_bar(facts, trained)
         on_it = "" if more else "its score sits on the bar, which no number of cases resolves"
-        yield _Obstacle(f"{_told(trained)} may or may not meet the bar of {bar}", on_it, more)
+        yield Obstacle(f"{_told(trained)} may or may not meet the bar of {bar}", on_it, more)
 
 
-def _about_difference(facts: Facts, contest: Comparison) -> Iterator[_Obstacle]:
+def _about_difference(facts: Facts, contest: Comparison) -> Iterator[Obstacle]:
     bar, difference, p = facts.bar, contest.difference, p_of(contest)
     if not contest.registered:
-        yield _Obstacle("the comparison is exploratory, so it cannot support training", "register it, on new cases")
+        yield Obstacle("the comparison is exploratory, so it cannot support training", "register it, on new cases")
     if difference is None:
-        yield _Obstacle("the difference has no interval: no spread was seen", "cases that differ from each other")
+        yield Obstacle("the difference has no interval: no spread was seen", "cases that differ from each other")
         return
     smallest, more = bar.smallest_difference, cases_for_difference(facts, contest, difference)
     if p >= bar.alpha or difference.low <= 0:
-        yield _Obstacle("a gain is not told from none" + (f": {contest.note}" if contest.note else ""), "", more)
+        yield Obstacle("a gain is not told from none" + (f": {contest.note}" if contest.note else ""), "", more)
     if difference.value < smallest:
-        yield _Obstacle(f"the gain is below {_points(smallest)}, the smallest that matters", "", more)
+        yield Obstacle(f"the gain is below {points(smallest)}, the smallest that matters", "", more)
     shift = difference.value - contest.worst_case if contest.dropped else 0.0
     passes = difference.value >= smallest and difference.low > 0
     if passes and (difference.value - shift < smallest or difference.low - shift <= 0):
-        yield _Obstacle(f"the {contest.dropped} unscored cases could undo the gain", "score the unscored cases")
+        yield Obstacle(f"the {contest.dropped} unscored cases could undo the gain", "score the unscored cases")
 
 
-def _about_rivals(facts: Facts, trained: ArmSummary, contest: Comparison) -> Iterator[_Obstacle]:
+def _about_rivals(facts: Facts, trained: ArmSummary, contest: Comparison) -> Iterator[Obstacle]:
     """Nothing without training may come as close as the smallest difference, and no seed may fall behind."""
     best = facts.best_untrained
     if best is None:
         return
     if best.arm != contest.reference and mean(trained) - mean(best) < facts.bar.smallest_difference:
-        yield _Obstacle(f"{_told(best)} comes close without training", f"register {best.lever} as the reference")
+        yield Obstacle(f"{_told(best)} comes close without training", f"register {best.lever} as the reference")
     on_suite = trained.seeds_on == "suite"
     yardstick = mean(best) if on_suite else best.dev_score
     if trained.seeds and yardstick is not None and min(trained.seeds) < yardstick:
-        yield _Obstacle(
-            f"the worst seed scores {_percent(min(trained.seeds))}, below {best.lever} "
-            f"({_percent(yardstick)}, {'suite' if on_suite else 'development split'})",
+        yield Obstacle(
+            f"the worst seed scores {percent(min(trained.seeds))}, below {best.lever} "
+            f"({percent(yardstick)}, {'suite' if on_suite else 'development split'})",
             "a steadier recipe, or more examples",
         )
 
 
-def _about_format(facts: Facts, trained: ArmSummary) -> Iterator[_Obstacle]:
+def _about_format(facts: Facts, trained: ArmSummary) -> Iterator[Obstacle]:
     """A gain in format alone is answered by constrained decoding, where that can be had."""
     smallest, split = facts.bar.smallest_difference, facts.split
     constrained = next((arm for arm in facts.untrained if arm.lever == "constrained"), None)
@@ -309,17 +312,17 @@ def _about_format(facts: Facts, trained: ArmSummary) -> Iterator[_Obstacle]:
         return
     if split is None:
         if constrained is None:
-            yield _Obstacle("the gain was not split into format and content", "measure constrained decoding")
+            yield Obstacle("the gain was not split into format and content", "measure constrained decoding")
         return
     unsure = split.content_interval is not None and split.content_interval.low <= 0
     if not unsure and split.content >= smallest:
         return
-    told = f"of the gain, {_signed(split.content)} is content and {_signed(split.format)} format (n = {split.n})"
+    told = f"of the gain, {signed(split.content)} is content and {signed(split.format)} format (n = {split.n})"
     if constrained is None:
-        yield _Obstacle(f"{told}: format alone needs no training", "measure constrained decoding")
+        yield Obstacle(f"{told}: format alone needs no training", "measure constrained decoding")
     elif mean(trained) - mean(constrained) < smallest:
         more = cases_for_bar(facts, constrained)
-        yield _Obstacle(f"{told}; {_told(constrained)} gives the same without training", "", more)
+        yield Obstacle(f"{told}; {_told(constrained)} gives the same without training", "", more)
 
 
 def _failed_gates(facts: Facts) -> dict[str, str]:
@@ -387,6 +390,8 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
         found += [] if spread else [f"spread of {trained.lever} over training seeds"]
         found += [] if facts.split else ["format and content of the gain"]
         found += [] if e.retention else ["what training did to other abilities"]
+        found += [] if e.wrong_labels else ["how many expected outputs are wrong"]
+        found += [] if e.wordings is None else ["instructions other than yours"]
     return (*found, *e.unmeasured)
 
 
@@ -404,7 +409,7 @@ def _told(arm: ArmSummary) -> str:
     if arm.interval is None:
         return f"{arm.lever} has no score"
     low, high = f"{100 * arm.interval.low:.1f}", f"{100 * arm.interval.high:.1f}"
-    return f"{arm.lever} scores {_percent(arm.interval.value)} ({low} to {high}, n = {arm.n})"
+    return f"{arm.lever} scores {percent(arm.interval.value)} ({low} to {high}, n = {arm.n})"
 
 
 def _contest_told(contest: Comparison) -> str:
@@ -412,7 +417,7 @@ def _contest_told(contest: Comparison) -> str:
     if contest.difference is None:
         return f"{who}: no interval, {_p(contest)}"
     d = contest.difference
-    return f"{who}: {_signed(d.value)} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {_p(contest)}"
+    return f"{who}: {signed(d.value)} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {_p(contest)}"
 
 
 def _level(facts: Facts) -> str:
@@ -427,15 +432,3 @@ def _p(contest: Comparison) -> str:
 
 def _more(cases: int) -> str:
     return f"{cases} more case{'s' * (cases > 1)}"
-
-
-def _percent(score: float) -> str:
-    return f"{100 * score:.1f} %"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:.1f} points"
-
-
-def _signed(difference: float) -> str:
-    return f"{100 * difference:+.1f} points"

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from tuneworthy.answering import Sources
+from tuneworthy.answering import Answerer, Sources
 from tuneworthy.content import digest
 from tuneworthy.measure import diagnose as diagnosing
-from tuneworthy.measure.diagnose import Interventions, Outcomes, classify, diagnose, shaped, shuffled_targets
-from tuneworthy.measure.evaluate import Yardstick
+from tuneworthy.measure.causes import POINTS_TO, Cause, Outcomes, classify
+from tuneworthy.measure.diagnose import Interventions, diagnose
+from tuneworthy.measure.evaluate import Yardstick, measure
+from tuneworthy.measure.interventions import _deranged, shaped, shuffled_targets
 from tuneworthy.measure.passages import find_gold
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.project import Project, open_project
-from tuneworthy.records import Candidate, Case, Constraint, Example, Prompt, Request, RetrieverRef, Shots
+from tuneworthy.records import Arm, Candidate, Case, Constraint, Example, Prompt, Request, RetrieverRef, Shots
 from tuneworthy.scorers.open import open_scorers
 from tuneworthy.usecase import Output, UseCase
 
@@ -46,6 +48,10 @@ FACTS = {"gold": True, "distractor": False}
         ({"reasoned": True}, "reasoning"),
         ({"repeats": (True, False, False, False, False)}, "consistency"),
         ({"repeats": (True, True, True, True, False)}, "consistency"),
+        ({"reasoned": True, "gold": None}, "reasoning"),  # room to reason alone mended it
+        ({"reasoned": True, "gold": True, "distractor": True}, "unexplained"),  # the passage had mended it already
+        ({"trained": True}, "skill"),
+        ({"trained": True, "repeats": (True, False, False, False, False)}, "consistency"),
         ({"stronger": True}, "capability"),
         ({}, "out_of_reach"),
         ({"gold": True, "distractor": True}, "unexplained"),
@@ -56,7 +62,9 @@ FACTS = {"gold": True, "distractor": False}
         ({**FACTS, "retrieved": None}, "not_measured"),
         ({"shots": True, "shuffled": None}, "not_measured"),
         ({"shots": None, **FACTS, "retrieved": True}, "not_measured"),
-        ({"stronger": None}, "not_measured"),
+        ({"stronger": None}, "unmended"),
+        ({"stronger": None, "trained": None, "gold": None, "retrieved": None, "repeats": ()}, "unmended"),
+        ({"stronger": None, "shots": None}, "not_measured"),
         ({"reasoned": None, "repeats": (True, False)}, "consistency"),
     ],
 )
@@ -71,13 +79,16 @@ def test_nothing_tried_is_nothing_known() -> None:
 def test_every_cause_names_what_it_points_to() -> None:
     from typing import get_args
 
-    assert set(diagnosing.POINTS_TO) == set(get_args(diagnosing.Cause))
+    assert set(POINTS_TO) == set(get_args(Cause))
 
 
 # --- a world in which causes are known ---
 
-EACH = 12
-CAUSES = ("right", "format", "behaviour", "knowledge", "retrieval", "consistency", "measurement", "not_measured")
+EACH = 10
+CAUSES = (
+    "right", "measurement", "format", "behaviour", "knowledge",
+    "retrieval", "reasoning", "consistency", "skill", "unmended",
+)  # fmt: skip
 USECASE = """
 name = "known-causes"
 description = "Questions whose failures have known causes."
@@ -98,6 +109,11 @@ dev_calls = 500
 """
 
 
+def asked_all(request: Request) -> str:
+    """Everything that the model was told."""
+    return "\n".join(message.content for message in request.messages)
+
+
 class World:
     """Cases, documents, shots, and a model that fails each case for its own reason; `noise` flips single answers."""
 
@@ -113,7 +129,7 @@ class World:
         cases, documents = [], []
         for number in range(EACH * len(CAUSES)):
             cause, topic, answer = CAUSES[number % len(CAUSES)], word(), word()
-            down = " (down)" if cause == "measurement" else ""
+            down = " (down)" if cause == "measurement" and number % 20 == 1 else ""  # the others have a wrong answer
             question = f"What belongs to {topic}{down}?"
             asked_by = word() if cause == "retrieval" else topic  # a passage that shares no word with its question
             evidence = f"In the book of {asked_by} one reads {answer}."
@@ -121,7 +137,8 @@ class World:
             if cause == "retrieval":
                 documents.append(f"# {word()}\n\nNobody knows {topic} and nobody asks.\n")
             self.cause[question], self.wanted[question] = cause, answer
-            cases.append(Case(id=f"c{number:03}", input={"question": question}, expected=answer, evidence=evidence))
+            told = word() if cause == "measurement" else answer
+            cases.append(Case(id=f"c{number:03}", input={"question": question}, expected=told, evidence=evidence))
         self.cases = tuple(cases)
         self.evidence = {str(case.input["question"]): case.evidence for case in cases}
         self.pool = tuple(Example(input={"question": f"What belongs to {word()}?"}, expected=word()) for _ in range(20))
@@ -145,6 +162,8 @@ class World:
             answers = not answers
         if cause == "format":
             return f'"{right}".' if answers else right
+        if cause == "reasoning" and answers:
+            return f"The book of the topic says so.\n\n{right}"
         return right if answers else "unknown"
 
     def knows(self, cause: str, question: str, request: Request) -> bool:
@@ -154,9 +173,13 @@ class World:
             return bool(shown) and all(self.taught[asked] == told for asked, told in shown)
         if cause in ("knowledge", "retrieval"):
             return self.evidence[question] in request.messages[-1].content
+        if cause == "reasoning":
+            return "step by step" in request.messages[-1].content and self.evidence[question] in asked_all(request)
+        if cause == "skill":
+            return request.messages[0].content.startswith("Trained.")
         if cause == "consistency":
             return request.decoding.temperature > 0 and request.decoding.seed % 2 == 1
-        return cause in ("right", "format")
+        return cause in ("right", "format", "measurement")
 
     @property
     def base(self) -> Candidate:
@@ -169,7 +192,18 @@ class World:
             base=self.base,
             shots=self.base.model_copy(update={"shots": shots}),
             retrieved=self.base.model_copy(update={"retriever": ref}),
+            levers={"lora": self.trained()},
+            trained=("lora",),
+            disputed=frozenset(
+                case.id for case in self.cases if case.expected != self.wanted[str(case.input["question"])]
+            ),
         )
+
+    def trained(self) -> Arm:
+        """A trained lever: another prompt stands for it, since a scripted model has no weights."""
+        prompt = Prompt(name="plain", instruction="Trained. Answer.")
+        answerer = Answerer(self.base.model_copy(update={"prompt": prompt}), self.sources)
+        return measure("lora", answerer, self.cases, self.yardstick, cases_digest="dev:v", store=self.project.answers)
 
     def diagnosis(self) -> diagnosing.Diagnosis:
         return diagnose(self.interventions(), self.cases, self.sources, self.yardstick, self.project)
@@ -195,7 +229,7 @@ def test_known_causes_are_all_found_where_nothing_is_left_to_chance(world: World
     assert found.cases == EACH * len(CAUSES)
     assert found.failed == EACH * (len(CAUSES) - 1)
     assert confusion(world, found) == {(cause, cause): EACH for cause in CAUSES if cause != "right"}
-    assert [share.cause for share in found.shares] == [c for c in diagnosing.POINTS_TO if c in CAUSES]
+    assert [share.cause for share in found.shares] == [c for c in POINTS_TO if c in CAUSES]
 
 
 def test_most_causes_are_found_where_one_answer_in_thirty_flips(tmp_path: Path) -> None:
@@ -215,15 +249,17 @@ def test_shares_are_of_the_failed_cases_with_intervals_and_name_a_lever(world: W
     assert knowledge.share.value == pytest.approx(EACH / found.failed)
     assert knowledge.share.low < knowledge.share.value < knowledge.share.high
     assert sum(share.cases for share in found.shares) == found.failed
-    assert "knowledge 14 % (" in found.sentence()
+    assert "knowledge 11 % (" in found.sentence()
+    skill = next(share for share in found.shares if share.cause == "skill")
+    assert [(shown.lever, shown.passed) for shown in skill.shown] == [("lora", EACH)]
 
 
 def test_contrasts_are_paired_over_passed_and_failed_cases_and_adjusted(world: World) -> None:
     found = {c.candidate: c for c in world.diagnosis().contrasts}
     assert set(found) == {"lenient", "shots", "gold", "majority of repeats"}
-    scored = EACH * (len(CAUSES) - 1)  # all but those whose channel failed
+    scored = EACH * len(CAUSES) - sum("(down)" in question for question in world.cause)
     assert {c.n for c in found.values()} == {scored}
-    assert found["gold"].wins == 2 * EACH
+    assert found["gold"].wins == 2 * EACH  # knowledge and retrieval
     assert found["lenient"].wins == found["shots"].wins == EACH
     assert found["majority of repeats"].wins == EACH  # seeds 1, 3 and 5 of 5
     assert all(c.losses == 0 and not c.registered for c in found.values())
@@ -266,7 +302,7 @@ def test_a_base_that_never_fails_has_nothing_to_explain(tmp_path: Path) -> None:
     right = [case for case in world.cases if world.cause[str(case.input["question"])] == "right"]
     found = diagnose(world.interventions(), right, world.sources, world.yardstick, world.project)
     assert (found.failed, found.shares) == (0, ())
-    assert found.sentence() == "the base fails on none of 12 development cases"
+    assert found.sentence() == f"the base fails on none of {EACH} development cases"
 
 
 # --- parts ---
@@ -297,7 +333,7 @@ def test_shuffled_shots_keep_inputs_and_targets_but_no_pair(world: World) -> Non
 @pytest.mark.parametrize("counts", [(5, 5, 5), (2, 1), (7, 3), (1,), (3, 3, 1, 1)])
 def test_a_shuffle_moves_as_many_as_can_be_moved(counts: tuple[int, ...]) -> None:
     values = [label for label, count in enumerate(counts) for _ in range(count)]
-    moved = diagnosing._deranged(values, seed=1)
+    moved = _deranged(values, seed=1)
     n = len(values)
     stay = sum(a == b for a, b in zip(values, moved, strict=True))
     assert Counter(moved) == Counter(values)
@@ -314,9 +350,10 @@ def test_gold_is_the_documents_passage_that_holds_the_evidence(world: World) -> 
 
 
 def test_without_evidence_gold_is_the_passage_that_holds_the_answer(world: World) -> None:
-    bare = [case.model_copy(update={"evidence": ""}) for case in world.cases[:5]]
+    right = [case for case in world.cases if case.id not in world.interventions().disputed][:5]
+    bare = [case.model_copy(update={"evidence": ""}) for case in right]
     gold = find_gold(bare, world.sources)
-    assert all(case.evidence in gold.passages[case.id].text for case in world.cases[:5])
+    assert all(case.evidence in gold.passages[case.id].text for case in right)
     assert "hold the expected answer, for 5 of 5" in gold.origin
 
 

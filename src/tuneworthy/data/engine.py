@@ -14,8 +14,8 @@ from tuneworthy.data import decisions, diff, export, fix, read, redact, statemen
 from tuneworthy.data.checks import audit, labels
 from tuneworthy.data.checks import run as checks
 from tuneworthy.data.decisions import Change, Decision
-from tuneworthy.data.findings import AuditRow, Batch, CheckReport, NotMeasured, Tokens
-from tuneworthy.errors import DataError, Problem, TuneworthyError
+from tuneworthy.data.findings import Batch, CheckReport, NotMeasured, Tokens
+from tuneworthy.errors import DataError, TuneworthyError
 from tuneworthy.models.open import answer_tokens, context_tokens
 from tuneworthy.project import Project, open_project, user
 from tuneworthy.records import Dataset, Example, Record
@@ -92,7 +92,7 @@ def load(project: Project) -> Batch:
         cases=cases,
         places=tuple(f"{place}:{line}" for line in reading.lines),
         problems=reading.problems,
-        audit=judged(project.audit_file),
+        audit=audit.read(project.audit_file),
     )
 
 
@@ -105,29 +105,12 @@ def _write_review(project: Project, batch: Batch) -> tuple[Path, ...]:
     written = []
     with project.busy("data check"):
         for path, rows in files.items():
-            if not any(row.verdict for row in judged(path)):
+            if not any(row.verdict for row in audit.read(path)):
                 write_whole(
                     path, "".join(f"{json.dumps(r.model_dump(mode='json'), ensure_ascii=False)}\n" for r in rows)
                 )
                 written.append(path)
     return tuple(written)
-
-
-def judged(path: Path) -> tuple[AuditRow, ...]:
-    """Rows of a review. Raises DataError listing every line that is none."""
-    if not path.exists():
-        return ()
-    rows, problems = [], []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        try:
-            rows += [AuditRow.model_validate_json(line)] if line.strip() else []
-            audit.rate(rows[-1:])
-        except ValueError as error:
-            reason = str(error).splitlines()[0][:120]
-            problems.append(Problem(f"{path.name}:{number}", "", reason))
-    if problems:
-        raise DataError("the review cannot be read", problems, next="repair these lines", where=str(path))
-    return tuple(rows)
 
 
 # --- versions ------------------------------------------------------------------------------------
@@ -251,7 +234,7 @@ def repair(
             elif drop:
                 changes = fix.dropped(batch, drop)
             else:
-                changes = fix.reviewed(batch, [*judged(project.review_file), *batch.audit])
+                changes = fix.reviewed(batch, [*audit.read(project.review_file), *batch.audit])
         except ValueError as error:
             raise DataError(str(error), [], next="correct it there, or in the command", where=str(folder)) from None
         return _make(project, batch.examples, changes, rule or ("drop" if drop else "reviewed"), why, dry=dry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneworthy.answering import Answerer, Sources
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
@@ -26,6 +26,22 @@ def silent(what: str, done: int, total: int) -> None:
     """Tell nobody."""
 
 
+class Screening(NamedTuple):
+    """Variants that were tried on development cases."""
+
+    best: str | None
+    """None: no variant could be scored"""
+    trials: list[dict[str, Any]]
+    arms: dict[str, Arm]
+
+    def failed(self, lever: str) -> tuple[None, LeverResult]:
+        """What became of a lever none of whose answers could be scored."""
+        lost = (result.score for arm in self.arms.values() for result in arm.results if result.score.unscored)
+        why = next((f": {score.unscored}: {score.explanation}" for score in lost), "")
+        reason = f"no answer could be scored{why}"
+        return None, LeverResult(lever=lever, state="failed", reason=reason, trials=tuple(self.trials))
+
+
 @dataclass
 class Bench:
     """What levers share during one run."""
@@ -37,6 +53,8 @@ class Bench:
     yardstick: Yardstick
     may_train: str = ""
     """empty = the gates are open; otherwise why training is refused"""
+    disputed: frozenset[str] = frozenset()
+    """names of rows whose expected output a person judged to be wrong, or another row contradicts"""
     tell: Tell = silent
     found: dict[str, Candidate] = field(default_factory=dict)
     """lever → its candidate, for the levers that build on others"""
@@ -71,20 +89,23 @@ class Bench:
             on_progress=lambda done, total: self.tell(label, done, total),
         )
 
-    def screen(self, variants: Mapping[str, Candidate]) -> tuple[str | None, list[dict[str, Any]]]:
-        """Try variants on as many development cases as the budget of calls allows; the best name, and all scores.
+    def screen(self, variants: Mapping[str, Candidate], *, among: int | None = None) -> Screening:
+        """Try variants on as many development cases as the budget of calls allows.
 
         Equal scores go to the earlier variant: list the cheaper one first.
+
+        Args:
+            among: how many variants share the budget, where the lever tries them in several steps.
         """
-        share = max(20, self.usecase.budget.dev_calls // max(1, len(variants)))
+        share = max(20, self.usecase.budget.dev_calls // max(1, among or len(variants)))
         cases = self.dev[:share]
-        trials: list[dict[str, Any]] = []
-        for name, candidate in variants.items():
-            arm = self.try_out(candidate, name, cases=cases)
-            trials.append({"variant": name, "cases": len(cases), "score": _rounded(mean_score(arm)), **tokens(arm)})
-        scored = [trial for trial in trials if trial["score"] is not None]
-        best = max(scored, key=lambda trial: trial["score"], default=None)
-        return (str(best["variant"]) if best else None), trials
+        arms = {name: self.try_out(candidate, name, cases=cases) for name, candidate in variants.items()}
+        trials = [
+            {"variant": name, "cases": len(cases), "score": _rounded(mean_score(arm)), **tokens(arm)}
+            for name, arm in arms.items()
+        ]
+        means = {name: mean for name, arm in arms.items() if (mean := mean_score(arm)) is not None}
+        return Screening(max(means, key=lambda name: means[name], default=None), trials, arms)
 
     def settle(
         self, lever: str, variants: Mapping[str, Candidate], *, reason: str = ""
@@ -94,12 +115,11 @@ class Bench:
             first, candidate = next(iter(variants.items()))
             unseen = f"{first}, the first of {len(variants)}: no development rows to choose on"
             return self.adopt(lever, candidate, (), reason=unseen)
-        best, trials = self.screen(variants)
-        if best is None:
-            return None, LeverResult(
-                lever=lever, state="failed", reason=self._why_unscored(variants), trials=tuple(trials)
-            )
-        return self.adopt(lever, variants[best], trials, reason=f"{best}; {reason}" if reason else best)
+        found = self.screen(variants)
+        if found.best is None:
+            return found.failed(lever)
+        told = f"{found.best}; {reason}" if reason else found.best
+        return self.adopt(lever, variants[found.best], found.trials, reason=told)
 
     def adopt(
         self, lever: str, candidate: Candidate, trials: Sequence[dict[str, Any]], *, reason: str = "", **cost: float
@@ -131,13 +151,6 @@ class Bench:
         mean = sum(values) / len(values)
         variance = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
         return mean, math.sqrt(variance / len(values))
-
-    def _why_unscored(self, variants: Mapping[str, Candidate]) -> str:
-        for name, candidate in variants.items():
-            for result in self.try_out(candidate, name, cases=self.dev[:20]).results:
-                if result.score.unscored is not None:
-                    return f"no answer could be scored: {result.score.unscored}: {result.score.explanation}"
-        return "no answer could be scored"
 
 
 def fits(bench: Bench, candidate: Candidate) -> bool:

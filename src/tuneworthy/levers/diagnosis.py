@@ -20,6 +20,9 @@ def diagnose_base(bench: Bench) -> Diagnosis | None:
         constrained=constrained,
         shots=bench.found.get("few_shot"),
         retrieved=bench.found.get("rag"),
+        levers={name: arm for name, arm in bench.dev_arms.items() if name != "prompt" and "/" not in name},
+        trained=tuple(name for name in bench.dev_arms if name in bench.other_seeds),
+        disputed=bench.disputed,
         why_not={"constrained": problem} if problem else {},
     )
     return diagnose(interventions, bench.dev, bench.sources, bench.yardstick, bench.project, on_progress=bench.tell)

@@ -34,13 +34,17 @@ class FewShotLever:
         variants = self._fitting(bench, prompt, "turns")
         if not variants:
             return not_applicable(self.name, "not even two examples fit the model's context")
-        best, trials = bench.screen(variants)
-        if best is None:
+        if not bench.dev:
             return bench.settle(self.name, variants)
-        other = {f"{best}, inline": _with_layout(variants[best], "inline")}
-        _, more = bench.screen({best: variants[best], **other})
-        winner = max(more, key=lambda trial: trial["score"] or 0.0)["variant"]
-        return bench.adopt(self.name, {**variants, **other}[winner], [*trials, more[-1]], reason=str(winner))
+        among = len(variants) + 1  # the other layout of the winner
+        found = bench.screen(variants, among=among)
+        if found.best is None:
+            return found.failed(self.name)
+        other = {f"{found.best}, inline": _with_layout(variants[found.best], "inline")}
+        last = bench.screen({found.best: variants[found.best], **other}, among=among)
+        winner = last.best or found.best
+        trials = [*found.trials, last.trials[-1]]
+        return bench.adopt(self.name, {**variants, **other}[winner], trials, reason=winner)
 
     def _fitting(self, bench: Bench, prompt: Candidate, layout: Literal["turns", "inline"]) -> dict[str, Candidate]:
         variants: dict[str, Candidate] = {}

@@ -148,6 +148,9 @@ class Tuning:
         scale = self._scale(first)
         candidates = [self._weakened(t, scale) for t in trained]
         self.bench.other_seeds[self.lever] = tuple(candidates[1:])
+        for number, other in enumerate(candidates[1:], start=1):
+            name = f"{self.lever}/seed-{number}"
+            self.bench.dev_arms[name] = self.bench.try_out(other, name)
         self._look_for_memories(candidates[0])
         return self.bench.adopt(
             self.lever,

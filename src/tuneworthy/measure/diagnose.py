@@ -3,6 +3,7 @@
     same output, read leniently ─┐
     constraint while decoding    ├─ format          repeats at temperature 0.7 ── consistency
     shots / shuffled targets     ├─ behaviour       gold passage / distractor  ── knowledge
+    a trained lever, if there is ├─ skill           gold passage, room to reason ─ reasoning
                                  └─ classify ←───── retrieved passage ─────────── retrieval
 
 Development cases only; every answer comes through the one path that answers, and is kept like all others. What was
@@ -11,74 +12,23 @@ not tried makes its rules "not measured" (evidence/statistics, section 13).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
-
-from pydantic import JsonValue
 
 from tuneworthy.answering import Answerer, Sources
 from tuneworthy.content import digest
 from tuneworthy.measure import statistics
+from tuneworthy.measure.causes import POINTS_TO, Cause, Outcomes, classify
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.evaluate import Yardstick, measure
+from tuneworthy.measure.interventions import Given, Reasoning, shaped, shuffled_targets
 from tuneworthy.measure.passages import Gold, find_gold
 from tuneworthy.project import Project
-from tuneworthy.records import Arm, Candidate, Case, CaseResult, Comparison, Input, Interval, Passage, Record, Score
-from tuneworthy.scorers.classification import Classification
-from tuneworthy.scorers.reading import lenient_json
-from tuneworthy.usecase import Output
+from tuneworthy.records import Arm, Candidate, Case, CaseResult, Comparison, Interval, Passage, Record, Score
 
 REPEATS = 5
 TEMPERATURE = 0.7
-
-Cause = Literal[
-    "measurement", "format", "behaviour", "knowledge", "retrieval", "reasoning",
-    "consistency", "capability", "out_of_reach", "unexplained", "not_measured",
-]  # fmt: skip
-
-POINTS_TO: dict[Cause, str] = {
-    "measurement": "repair the case; never train on it",
-    "format": "constrained decoding, or a clearer prompt",
-    "behaviour": "few-shot; training where the prompt grows too long",
-    "knowledge": "retrieval",
-    "retrieval": "a better index or query; not training",
-    "reasoning": "room to reason, tools, or a larger base model",
-    "consistency": "voting over repeats, or training",
-    "capability": "another base model",
-    "out_of_reach": "drop the case, or define it anew",
-    "unexplained": "look at these cases: something mended them, and no rule says what",
-    "not_measured": "no rule that could be measured applies; see what was not tried",
-}
-"""Cause → the lever that it points to, in the order in which the rules are tried."""
-
-
-class Outcomes(NamedTuple):
-    """Did one case pass under each intervention? None = not tried, or not scored."""
-
-    base: bool | None
-    lenient: bool | None = None
-    """the same output, read leniently"""
-    shaped: bool | None = None
-    """is there an answer of the declared shape in the output at all, read leniently"""
-    constrained: bool | None = None
-    shots: bool | None = None
-    shuffled: bool | None = None
-    """the same shots, each with another one's target"""
-    gold: bool | None = None
-    """with the passage that holds the facts"""
-    distractor: bool | None = None
-    """with another passage of about that length"""
-    retrieved: bool | None = None
-    reasoned: bool | None = None
-    """gold passage and room to reason"""
-    repeats: tuple[bool, ...] = ()
-    stronger: bool | None = None
-    """a stronger model with the gold passage"""
-    disputed: bool | None = None
-    """two people disagree on the expected answer"""
 
 
 class CaseDiagnosis(Record):
@@ -90,6 +40,15 @@ class CaseDiagnosis(Record):
     """intervention → did the case pass; None = not tried, or not scored"""
 
 
+class Shown(Record):
+    """What a measured lever then did with the cases of one cause."""
+
+    lever: str
+    passed: int
+    share: Interval
+    """of the cases that it answered, Wilson"""
+
+
 class Share(Record):
     """How many of the failed cases have one cause."""
 
@@ -99,6 +58,8 @@ class Share(Record):
     """of the failed cases, Wilson"""
     points_to: str
     """the lever that would mend it"""
+    shown: tuple[Shown, ...] = ()
+    """what the measured levers did with these cases, the best first"""
 
 
 class Diagnosis(Record):
@@ -146,36 +107,13 @@ class Interventions:
     """the base with worked examples"""
     retrieved: Candidate | None = None
     """the base with a retriever"""
+    levers: Mapping[str, Arm] = field(default_factory=dict)
+    """lever → its arm on these cases, trained ones included: shown beside the causes"""
+    trained: tuple[str, ...] = ()
+    """which of them were trained"""
+    disputed: frozenset[str] = frozenset()
+    """ids of cases whose expected answer a person judged to be wrong, or another row contradicts"""
     why_not: Mapping[str, str] = field(default_factory=dict)
-
-
-def classify(outcomes: Outcomes) -> Cause:
-    """The first rule that applies (evidence/statistics, section 13). A rule whose arms were not run is passed over; a
-    case that no rule takes is `unexplained` when all of them could speak, and `not_measured` otherwise.
-
-    Beside the table's rule 1: an output without any readable answer, which the constraint alone makes right, failed
-    by its format too.
-    """
-    o = outcomes
-    if o.base is None or (o.stronger is False and o.disputed):
-        return "measurement"
-    fails = not o.base
-    mended = _either(*(getattr(o, name) for name in _MENDING), _any_of(o.repeats))
-    facts = _both(fails, _no(o.shots), o.gold, _no(o.distractor))
-    rules: tuple[tuple[Cause, bool | None], ...] = (
-        ("format", _both(fails, _either(o.lenient, _both(_no(o.shaped), o.constrained)))),
-        ("behaviour", _both(fails, o.shots, _no(o.shuffled))),
-        ("knowledge", _both(facts, o.retrieved)),
-        ("retrieval", _both(facts, _no(o.retrieved))),
-        ("reasoning", _both(_no(o.gold), o.reasoned)),
-        ("consistency", _any_of(o.repeats, and_not_all=True)),
-        ("capability", _both(_no(mended), o.stronger)),
-        ("out_of_reach", _both(_no(mended), _no(o.stronger))),
-    )
-    for cause, applies in rules:
-        if applies:
-            return cause
-    return "not_measured" if any(applies is None for _, applies in rules) else "unexplained"
 
 
 def diagnose(
@@ -217,7 +155,13 @@ class _Examination:
             failed=len(details),
             passes_at=self.passes_at,
             shares=tuple(
-                Share(cause=cause, cases=k, share=statistics.wilson(k, len(details)), points_to=POINTS_TO[cause])
+                Share(
+                    cause=cause,
+                    cases=k,
+                    share=statistics.wilson(k, len(details)),
+                    points_to=POINTS_TO[cause],
+                    shown=self._shown({d.case for d in details if d.cause == cause}),
+                )
                 for cause, k in counts.items()
                 if k
             ),
@@ -273,6 +217,8 @@ class _Examination:
             having = [case for case in asked if case.id in passages]
             if having:
                 arms[name] = self._ask(name, i.base, having, given=passages)
+        if failed:
+            arms["reasoned"] = self._ask("reasoned", i.base, failed, given=self.gold.passages, reasoning=True)
         for number in range(REPEATS):
             seed = i.base.decoding.seed + number + 1
             warm = i.base.decoding.model_copy(update={"temperature": TEMPERATURE, "seed": seed})
@@ -289,10 +235,14 @@ class _Examination:
         *,
         sources: Sources | None = None,
         given: Mapping[str, Passage] | None = None,
+        reasoning: bool = False,
     ) -> Arm:
-        inputs = {digest(case.input): given[case.id] for case in cases} if given else {}
+        inputs = {digest(case.input): given[case.id] for case in cases if case.id in given} if given else {}
         used = sources or self.sources
-        answerer = _Given(candidate, used, inputs) if given is not None else Answerer(candidate, used)
+        if reasoning:
+            answerer: Answerer = Reasoning(candidate, used, inputs)
+        else:
+            answerer = Answerer(candidate, used) if given is None else Given(candidate, used, inputs)
         return measure(
             name,
             answerer,
@@ -319,9 +269,28 @@ class _Examination:
             shaped=shaped(self.sources.usecase.output, result.answer.text),
             **{name: passed for name, passed in found.items() if not name.startswith("repeat ")},
             repeats=tuple(repeats),
+            trained=self._trained(case),
+            disputed=case.id in self.interventions.disputed,
         )
-        passed = {"lenient": outcomes.lenient, **found}
+        passed = {"lenient": outcomes.lenient, **found, "trained": outcomes.trained}
         return CaseDiagnosis(case=case.id, cause=classify(outcomes), passed=passed)
+
+    def _trained(self, case: Case) -> bool | None:
+        """Does a trained lever answer it rightly? None where none was measured."""
+        i = self.interventions
+        passed = [self._passed(i.levers[name]).get(case.id) for name in i.trained if name in i.levers]
+        known = [answer for answer in passed if answer is not None]
+        return any(known) if known else None
+
+    def _shown(self, cases: set[str]) -> tuple[Shown, ...]:
+        """What each measured lever did with these cases, the best first."""
+        found = []
+        for lever, arm in self.interventions.levers.items():
+            passed = [ok for case, ok in self._passed(arm).items() if case in cases and ok is not None]
+            if passed:
+                share = statistics.wilson(sum(passed), len(passed))
+                found.append(Shown(lever=lever, passed=sum(passed), share=share))
+        return tuple(sorted(found, key=lambda shown: -shown.share.value))
 
     def _contrasts(self, arms: Mapping[str, Arm]) -> tuple[Comparison, ...]:
         """Lenient reading, shots, gold passage and the majority of repeats, each against the base."""
@@ -373,99 +342,14 @@ class _Examination:
             "gold": self.gold.problem,
             "distractor": self.gold.problem or "no other passage was at hand",
         } | dict(self.interventions.why_not)
-        absent = {name: reason for name, reason in reasons.items() if name not in arms and self.failed}
-        return absent | {
-            "room to reason": "not part of this diagnosis",
-            "a stronger model": "not part of this diagnosis",
-            "a second opinion on the expected answer": "not part of this diagnosis",
-        }
-
-
-class _Given(Answerer):
-    """The same path, with passages that are given instead of retrieved."""
-
-    def __init__(self, candidate: Candidate, sources: Sources, given: Mapping[str, Passage]) -> None:
-        super().__init__(candidate, sources)
-        self._given = given
-
-    def passages(self, row: Input) -> list[Passage]:
-        """The passage given for this input."""
-        return [self._given[digest(dict(row))]]
-
-    @cached_property
-    def key(self) -> str:
-        texts = {name: [p.title, p.text] for name, p in self._given.items()}
-        return digest(["given passages", Answerer(self.candidate, self.sources).key, texts])
-
-
-def shuffled_targets(candidate: Candidate, sources: Sources) -> tuple[Candidate, Sources]:
-    """The same shots, each with the target of another: what is left is format. A pool with other targets is another
-    version of the data, so no kept answer is mistaken."""
-    if candidate.shots is None:
-        raise ValueError("the candidate shows no examples")
-    targets = _deranged([example.expected for example in sources.pool], seed=sources.usecase.seed)
-    pool = tuple(e.model_copy(update={"expected": t}) for e, t in zip(sources.pool, targets, strict=True))
-    names = {before.name: after.name for before, after in zip(sources.pool, pool, strict=True)}
-    version = digest(["shuffled targets", sources.data_version, sources.usecase.seed])
-    shots = candidate.shots.model_copy(
-        update={"names": tuple(names[name] for name in candidate.shots.names), "data_version": version}
-    )
-    return candidate.model_copy(update={"shots": shots}), replace(sources, pool=pool, data_version=version)
-
-
-def shaped(output: Output, text: str) -> bool:
-    """Does a lenient reading find an answer of the declared shape at all?"""
-    if output.kind == "label":
-        return Classification(output).read(text, lenient=True) is not None
-    if output.kind == "text":
-        return bool(text.strip())
-    try:
-        lenient_json(text)
-    except ValueError:
-        return False
-    return True
-
-
-# --- parts ---------------------------------------------------------------------------------------
-
-_MENDING = ("lenient", "constrained", "shots", "gold", "retrieved", "reasoned")
-
-
-def _deranged(values: Sequence[JsonValue], *, seed: int) -> list[JsonValue]:
-    """A seeded shuffle in which as few values as possible stay where an equal one was."""
-    draw = random.Random(seed)
-    shuffled = list(values)
-    draw.shuffle(shuffled)
-    places = list(range(len(values)))
-    draw.shuffle(places)
-    for here in places:
-        if shuffled[here] == values[here]:
-            for there in places:
-                if shuffled[there] != values[here] and shuffled[here] != values[there]:
-                    shuffled[here], shuffled[there] = shuffled[there], shuffled[here]
-                    break
-    return shuffled
-
-
-def _no(value: bool | None) -> bool | None:
-    return None if value is None else not value
-
-
-def _both(*values: bool | None) -> bool | None:
-    """All of them, where None is not known (Kleene)."""
-    if any(value is False for value in values):
-        return False
-    return None if any(value is None for value in values) else True
-
-
-def _either(*values: bool | None) -> bool | None:
-    return _no(_both(*(_no(value) for value in values)))
-
-
-def _any_of(repeats: Sequence[bool], *, and_not_all: bool = False) -> bool | None:
-    if not repeats:
-        return None
-    return any(repeats) and not (and_not_all and all(repeats))
+        reasons["a trained lever"] = "none was trained here: tuneworthy run"
+        measured = set(arms) | ({"a trained lever"} if self.interventions.trained else set())
+        absent = {name: reason for name, reason in reasons.items() if name not in measured and self.failed}
+        if not self.interventions.disputed:
+            absent["a second opinion on the expected answer"] = (
+                "no row was judged wrong: tuneworthy data check --review"
+            )
+        return absent | {"a stronger model": "not part of this diagnosis"}
 
 
 def _percent(share: Interval) -> str:

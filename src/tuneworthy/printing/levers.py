@@ -55,6 +55,10 @@ def _diagnosed(console: Console, found: Diagnosis) -> None:
             share = f"{percent(s.share.value)} ({limits_of(s.share)})"
             grid.add_row(state_name(s.cause), str(s.cases), share, s.points_to)
         console.print(grid)
+    for s in found.shares:
+        if s.shown:
+            told = ", ".join(f"{one.lever} {percent(one.share.value)} ({limits_of(one.share)})" for one in s.shown)
+            console.print(f"{s.cause.replace('_', ' ')}: of these {s.cases} cases pass with {told}")
     for c in found.contrasts:
         limits = (
             f"{points(c.difference.value)} points ({points_range(c.difference)})" if c.difference else "no interval"

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 from tuneworthy.data.findings import AuditRow, Batch, Finding, Found, NotMeasured, many
+from tuneworthy.errors import DataError, Problem
 from tuneworthy.measure.statistics import wilson
 from tuneworthy.records import Interval
 
@@ -42,6 +44,27 @@ def check(batch: Batch) -> Found:
         share=round(found.value, 6),
         next="judge more rows for a narrower interval; repair: tuneworthy data fix --reviewed",
     )
+
+
+def read(path: Path) -> tuple[AuditRow, ...]:
+    """Rows of a review; none where there is no file.
+
+    Raises:
+        DataError: lines that are no row of a review, or whose verdict is neither `right` nor `wrong`; all are listed.
+    """
+    if not path.exists():
+        return ()
+    rows, problems = [], []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            rows += [AuditRow.model_validate_json(line)] if line.strip() else []
+            rate(rows[-1:])
+        except ValueError as error:
+            reason = str(error).splitlines()[0][:120]
+            problems.append(Problem(f"{path.name}:{number}", "", reason))
+    if problems:
+        raise DataError("the review cannot be read", problems, next="repair these lines", where=str(path))
+    return tuple(rows)
 
 
 def sample(batch: Batch, *, rows: int = ROWS, seed: int = 0) -> tuple[AuditRow, ...]:

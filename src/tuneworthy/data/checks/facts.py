@@ -71,23 +71,16 @@ def check(batch: Batch) -> Found:
     """Two findings, the dated ones first. Labels teach no facts."""
     if batch.usecase.output.kind == "label":
         return
-    names = _capitals(batch.outputs) < NOUNS_IN_CAPITALS
-    if not names:
+    if not _names_are_told(batch):
         yield NotMeasured(
             check="facts", what="names in the outputs", reason="this language begins every noun with a capital"
         )
-    given = normal(_given(batch.usecase))
-    small = _written_small(batch) if names else None
-    found = {
-        n: f for n in range(len(batch.examples)) if (f := list(dict.fromkeys(_only_in_output(batch, n, given, small))))
-    }
-    usual = _habits(batch, found)
-    found = {n: rest for n, facts in found.items() if (rest := [f for f in facts if f not in usual])}
+    found = _taught(batch)
     dated = [
         n for n, facts in found.items() if any(kind in ("date", "price") for kind, _ in facts) or _is_now(batch, n)
     ]
     others = sorted(set(found) - set(dated))
-    share = len(dated) / max(1, len(batch.examples))
+    many = len(dated) / max(1, len(batch.examples)) > MANY
     where = (
         "documents" if batch.usecase.docs_folder else "documents (a folder, named in usecase.toml: change.knowledge)"
     )
@@ -99,13 +92,36 @@ def check(batch: Batch) -> Found:
             yield Finding(
                 check="facts",
                 kind=kind,
-                severity="review" if kind == "dated" and share > MANY else "note",
+                severity="review" if kind == "dated" and many else "note",
                 what=f"{that(len(rows), 'teach')} {what} that stand in the output only",
                 why="facts are learnt slowly and by heart, and are wrong when they change; retrieval finds them",
                 rows=tuple(batch.ref(n, "; ".join(f"{k}: {v}" for k, v in found[n][:4])) for n in rows),
                 share=batch.share(len(rows)),
                 next=f"move these facts to the {where}, and give the passage as input",
             )
+
+
+def share(batch: Batch) -> float | None:
+    """Share of the rows that teach a fact; None for labels, which teach none, and without rows."""
+    if batch.usecase.output.kind == "label" or not batch.examples:
+        return None
+    return len(_taught(batch)) / len(batch.examples)
+
+
+def _taught(batch: Batch) -> dict[int, list[Fact]]:
+    """Row → the facts that it teaches; rows that teach none are absent."""
+    given = normal(_given(batch.usecase))
+    small = _written_small(batch) if _names_are_told(batch) else None
+    found = {
+        n: f for n in range(len(batch.examples)) if (f := list(dict.fromkeys(_only_in_output(batch, n, given, small))))
+    }
+    usual = _habits(batch, found)
+    return {n: rest for n, facts in found.items() if (rest := [f for f in facts if f not in usual])}
+
+
+def _names_are_told(batch: Batch) -> bool:
+    """Does a capital mean a name in this language?"""
+    return _capitals(batch.outputs) < NOUNS_IN_CAPITALS
 
 
 def _ranked(rows: Sequence[int], found: dict[int, list[Fact]]) -> list[int]:
