@@ -71,6 +71,7 @@ class Answerer:
         self._check_references()
         self.model = self._tuned_model()
         self._retriever = self._open_retriever()
+        self._passages_of_shots: dict[str, Sequence[Passage]] = {}
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
         """One answer per input, in order; a failure is an Answer with `error`. `on_done` as they come."""
@@ -108,7 +109,12 @@ class Answerer:
         layout = self.candidate.shots.layout if self.candidate.shots else "turns"
         while True:
             rendered = render(
-                self.candidate.prompt, row, usecase=self.sources.usecase, shots=shots, layout=layout, passages=passages
+                self.candidate.prompt,
+                row,
+                usecase=self.sources.usecase,
+                shots=[(shot, self._shown_with(shot)) for shot in shots],
+                layout=layout,
+                passages=passages,
             )
             if whole or not shots or self._fits(rendered):
                 return rendered
@@ -119,6 +125,12 @@ class Answerer:
         if self._retriever is None or self.candidate.retriever is None:
             return []
         return self._retriever.search(query_text(row), self.candidate.retriever.top_k)
+
+    def _shown_with(self, shot: Example) -> Sequence[Passage]:
+        """The passages of a worked example: a candidate that reads shows how one reads."""
+        if shot.name not in self._passages_of_shots:
+            self._passages_of_shots[shot.name] = self.passages(shot.input)
+        return self._passages_of_shots[shot.name]
 
     @cached_property
     def key(self) -> str:
@@ -209,11 +221,15 @@ def render(
     row: Input,
     *,
     usecase: UseCase,
-    shots: Sequence[Example] = (),
+    shots: Sequence[tuple[Example, Sequence[Passage]]] = (),
     layout: str = "turns",
     passages: Sequence[Passage] = (),
 ) -> tuple[Message, ...]:
-    """Lay a prompt out as chat messages: instruction, examples, passages, input, reminder, in this order."""
+    """Lay a prompt out as chat messages: instruction, examples, passages, input, reminder, in this order.
+
+    Args:
+        shots: worked examples, each with the passages that belong to it.
+    """
 
     def block(fields: Input) -> str:
         return rendering.input_block(usecase.input, fields)
@@ -226,14 +242,16 @@ def render(
     if not shots:
         return (*system, Message(role="user", content=_lines(prompt.instruction, question)))
     if layout == "inline":
-        examples = _lines(*(f"Input:\n{block(e.input)}\nOutput: {expected(e)}" for e in shots))
+        examples = _lines(
+            *(f"Input:\n{_lines(_passage_block(own), block(e.input))}\nOutput: {expected(e)}" for e, own in shots)
+        )
         return (
             *system,
             Message(role="user", content=_lines(prompt.instruction, examples, f"Input:\n{question}\nOutput:")),
         )
     turns: list[Message] = []
-    for number, example in enumerate(shots):
-        asked = _lines(prompt.instruction, block(example.input)) if number == 0 else block(example.input)
+    for number, (example, own) in enumerate(shots):
+        asked = _lines(prompt.instruction if number == 0 else "", _passage_block(own), block(example.input))
         turns += [Message(role="user", content=asked), Message(role="assistant", content=expected(example))]
     return (*system, *turns, Message(role="user", content=question))
 

@@ -13,7 +13,7 @@ from tuneworthy.levers.classifier import ClassifierLever
 from tuneworthy.levers.constrained import ConstrainedLever
 from tuneworthy.levers.few_shot import FewShotLever
 from tuneworthy.levers.prompt import PromptLever
-from tuneworthy.levers.rag import RagLever
+from tuneworthy.levers.rag import RagLever, without_shots
 from tuneworthy.models.scripted import Scripted
 
 LEVERS = (PromptLever, FewShotLever, ConstrainedLever, ClassifierLever, RagLever)
@@ -270,7 +270,8 @@ def test_retrieval_finds_the_document(bench):
     result = propose(at, RagLever)
     assert prompt.dev_score == 0.0
     assert (result.dev_score, result.reason) == (1.0, "bm25, 1 passages")
-    assert set(scores(result)) == {"bm25, 1 passages", "bm25, 2 passages", "bm25, 4 passages"}
+    passages = {"bm25, 1 passages", "bm25, 2 passages", "bm25, 4 passages"}
+    assert set(scores(result)) == passages | {"bm25, 1 passages, 2 nearest", "bm25, 1 passages, 4 fixed"}
     for answer in (r.answer for r in at.dev_arms["rag"].results):
         assert answer.passages == (f"{answer.text}.md#1",)
 
@@ -334,3 +335,18 @@ def test_a_lever_never_sees_a_locked_case(bench, tmp_path):
     assert seen.isdisjoint(json.loads(line)["input"]["message"] for line in lines)
     assert seen <= {example.input["message"] for example in prepare(at.project).examples}
     assert at.sources.data_version == manifest(prepare(at.project).examples).version
+
+
+def test_retrieval_is_tried_with_worked_examples_that_carry_their_own_passages(bench):
+    def reads_when_shown(request):
+        told = [m.content for m in request.messages if m.role == "assistant"]
+        asks = [m.content for m in request.messages if m.role == "user"][:-1]
+        return reads(request) if told and all("Passage 1: " in text for text in asks) else "none"
+
+    at = bench(reads_when_shown, change=[("[model]", '[change]\nknowledge = "docs"\n[model]')], **DOCS)
+    result = propose(at, PromptLever, RagLever)
+    assert (result.dev_score, result.reason) == (1.0, "bm25, 1 passages, 2 nearest")
+    assert len(result.trials) == 5  # three numbers of passages, two sets of examples
+    calls = sum(trial["cases"] for trial in result.trials)
+    assert calls <= max(at.usecase.budget.dev_calls, 20 * len(result.trials))
+    assert without_shots(at.found["rag"]).shots is None

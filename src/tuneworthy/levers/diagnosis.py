@@ -5,6 +5,7 @@ from __future__ import annotations
 from tuneworthy.answering import Answerer
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.constrained import constraints
+from tuneworthy.levers.rag import without_shots
 from tuneworthy.measure.diagnose import Diagnosis, Interventions, diagnose
 from tuneworthy.records import Candidate
 
@@ -19,7 +20,7 @@ def diagnose_base(bench: Bench) -> Diagnosis | None:
         base=base,
         constrained=constrained,
         shots=bench.found.get("few_shot"),
-        retrieved=bench.found.get("rag"),
+        retrieved=without_shots(bench.found["rag"]) if "rag" in bench.found else None,
         levers={name: arm for name, arm in bench.dev_arms.items() if name != "prompt" and "/" not in name},
         trained=tuple(name for name in bench.dev_arms if name in bench.other_seeds),
         disputed=bench.disputed,

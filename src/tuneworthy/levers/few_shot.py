@@ -7,6 +7,7 @@ literature: 25 retrieved examples 92.0 %, fine-tuned on 8,192 examples 91.6 %).
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 from tuneworthy.levers.bench import Bench, fits, not_applicable, not_tried
@@ -31,7 +32,7 @@ class FewShotLever:
             return not_tried(self.name, "no prompt could be measured")
         if not bench.train:
             return not_applicable(self.name, "there are no examples to show")
-        variants = self._fitting(bench, prompt, "turns")
+        variants = with_shots(bench, prompt, VARIANTS, lever=self.name)
         if not variants:
             return not_applicable(self.name, "not even two examples fit the model's context")
         if not bench.dev:
@@ -46,22 +47,25 @@ class FewShotLever:
         trials = [*found.trials, last.trials[-1]]
         return bench.adopt(self.name, {**variants, **other}[winner], trials, reason=winner)
 
-    def _fitting(self, bench: Bench, prompt: Candidate, layout: Literal["turns", "inline"]) -> dict[str, Candidate]:
-        variants: dict[str, Candidate] = {}
-        for k, pick in VARIANTS:
-            if k > len(bench.train):
-                continue
-            shots = Shots(
-                pick=pick,
-                k=k,
-                layout=layout,
-                names=_balanced(bench.train, k, seed=bench.usecase.seed) if pick == "fixed" else (),
-                data_version=bench.sources.data_version,
-            )
-            candidate = prompt.model_copy(update={"lever": self.name, "shots": shots})
-            if fits(bench, candidate):
-                variants[f"{k} {pick}"] = candidate
-        return variants
+
+def with_shots(
+    bench: Bench, start: Candidate, variants: Sequence[tuple[int, Literal["fixed", "nearest"]]], *, lever: str
+) -> dict[str, Candidate]:
+    """The candidate with worked examples as earlier turns, by what they are; those that do not fit are left out."""
+    found: dict[str, Candidate] = {}
+    for k, pick in variants:
+        if k > len(bench.train):
+            continue
+        shots = Shots(
+            pick=pick,
+            k=k,
+            names=_balanced(bench.train, k, seed=bench.usecase.seed) if pick == "fixed" else (),
+            data_version=bench.sources.data_version,
+        )
+        candidate = start.model_copy(update={"lever": lever, "shots": shots})
+        if fits(bench, candidate):
+            found[f"{k} {pick}"] = candidate
+    return found
 
 
 def _balanced(examples: tuple[Example, ...], k: int, *, seed: int) -> tuple[str, ...]:

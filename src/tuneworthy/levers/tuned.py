@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuneworthy.answering import Answerer
 from tuneworthy.content import digest
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
+from tuneworthy.levers.rag import without_shots
 from tuneworthy.measure import memorisation, retention
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.plan.method import FULL_EXAMPLES
@@ -93,7 +94,7 @@ def loss_mask(bench: Bench, lever: str, rows: int) -> tuple[str, list[list[tuple
     """
     from tuneworthy.training.tokens import show_mask
 
-    start = bench.found["rag" if lever == "rag_lora" else "prompt"]
+    start = without_shots(bench.found["rag" if lever == "rag_lora" else "prompt"])
     tuning = Tuning(bench, lever, start, "full" if lever == "full" else "lora")
     chosen = tuning.encoded.rows[:rows]
     return str(tuning.encoded.report), [show_mask(tuning.base.tokenizer, row) for row in chosen]
@@ -117,7 +118,7 @@ def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Cand
         return not_tried(lever, "the weights of the base model are not here")
     if not bench.train:
         return not_applicable(lever, "there are no examples to learn from")
-    return Tuning(bench, lever, start, method).propose()
+    return Tuning(bench, lever, without_shots(start), method).propose()
 
 
 @dataclass
