@@ -102,7 +102,7 @@ def test_passages_stand_between_instruction_and_input():
 
 
 def test_examples_as_turns():
-    assert laid_out(shots=POOL[:2], passages=PASSAGES[:1]) == [
+    assert laid_out(shots=[(POOL[0], ()), (POOL[1], ())], passages=PASSAGES[:1]) == [
         ("system", "You are a clerk."),
         ("user", "Sort the letter.\n\nText: my invoice is wrong"),
         ("assistant", "billing"),
@@ -113,7 +113,7 @@ def test_examples_as_turns():
 
 
 def test_examples_inside_the_one_message():
-    assert laid_out(shots=POOL[:2], layout="inline", passages=PASSAGES[:1]) == [
+    assert laid_out(shots=[(POOL[0], ()), (POOL[1], ())], layout="inline", passages=PASSAGES[:1]) == [
         ("system", "You are a clerk."),
         (
             "user",
@@ -134,7 +134,7 @@ def test_a_shot_is_written_as_the_expected_output_is():
     output = Output(kind="json", json_schema={"properties": {"b": {}, "a": {}}})
     of_json = usecase().model_copy(update={"output": output})
     shot = Example(input={"text": "x"}, expected={"a": "größe", "b": 1})
-    messages = render(BARE, LETTER, usecase=of_json, shots=[shot])
+    messages = render(BARE, LETTER, usecase=of_json, shots=[(shot, ())])
     assert messages[1] == Message(role="assistant", content='{"b": 1, "a": "größe"}')
 
 
@@ -149,7 +149,9 @@ fields = st.fixed_dictionaries({"text": st.text(max_size=40)})
     passages=st.lists(st.sampled_from(PASSAGES), max_size=2),
 )
 def test_every_prompt_ends_with_the_question_and_turns_alternate(row, shots, layout, prompt, passages):
-    messages = render(prompt, row, usecase=usecase(), shots=shots, layout=layout, passages=passages)
+    messages = render(
+        prompt, row, usecase=usecase(), shots=[(shot, ()) for shot in shots], layout=layout, passages=passages
+    )
     roles = [message.role for message in messages if message.role != "system"]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
     assert f"Text: {row['text']}" in messages[-1].content
