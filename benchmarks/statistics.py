@@ -483,8 +483,10 @@ def page(tables: Sequence[tuple[str, list[Row]]], seconds: float) -> str:
         "rows share nothing with the training rows: a gain must be there as well. Where other words stand on both",
         "sides (the suite was drawn from the same rows) nothing does; only cases of elsewhere or a later time help.",
         "",
-        "What the guards cannot see: an instruction that is poor in all its wordings (the verdict says that no other",
-        "was tried), and labels that are wrong alike everywhere where nobody audited (the verdict says so).",
+        "What the guards cannot see, or see badly. Three wordings do not tell how good a fourth would be: where they",
+        "differ widely the verdict stays open, which catches a fifth to a third of these straw men; an instruction",
+        "that is poor in all its wordings is not seen at all, and the verdict says that no other was tried. What",
+        "labels are wrong alike everywhere is seen by an audit only; the verdict says where nobody looked.",
         "",
     ]
     return "\n".join(lines)
