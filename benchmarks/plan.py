@@ -1,33 +1,40 @@
-"""Is the plan right? Predicted hours against measured ones, and the error table of the memory estimator.
+"""Is the plan right? Predicted hours against measured ones, and the memory estimator against published points.
 
-    python -m benchmarks.plan            three rounds of calibrate → train → compare, on an idle machine (about 15 min)
-    python -m benchmarks.plan 1          one round
-    python -m benchmarks.plan memory     the error table only
+    python -m benchmarks.plan            three rounds of calibrate → train → compare (15 minutes on two idle cores)
+    python -m benchmarks.plan 1          one round, printed only
 
 Each round, for LoRA and for full fine-tuning on the pocket model: calibrate this machine, predict one training with its
-scored checkpoints, then run exactly that training in a folder of its own, and compare.
+scored checkpoints, then run exactly that training in a folder of its own, and compare. Writes its part of
+benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
+import platform
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+import torch
+
+from benchmarks.data import write_part
 from tuneworthy.flow import open_bench
 from tuneworthy.ground import prepare
 from tuneworthy.levers import rehearsal
 from tuneworthy.levers.bench import Bench
-from tuneworthy.levers.tuned import Tuning
+from tuneworthy.levers.tuned import Method, Tuning
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.plan import calibrate, hours
 from tuneworthy.plan.memory_points import errors, summary
-from tuneworthy.plan.records import Method, estimate
+from tuneworthy.plan.records import estimate
 from tuneworthy.project import open_project
 from tuneworthy.training.checkpoints import checkpoint_folder
 from tuneworthy.training.loop import train
@@ -41,7 +48,8 @@ METHODS: tuple[Method, ...] = ("lora", "full")
 class Compared:
     """One training: predicted and measured seconds."""
 
-    method: str
+    round: int
+    method: Method
     predicted: float
     low: float
     high: float
@@ -51,70 +59,80 @@ class Compared:
 
     @property
     def error(self) -> float:
+        """(predicted - measured) / measured."""
         return self.predicted / self.measured - 1
+
+    def __str__(self) -> str:
+        told = f"{self.predicted:.0f} ({self.low:.0f}–{self.high:.0f}) | {self.measured:.0f} | {self.error:+.1%}"
+        return f"| {self.round} | {self.method} | {told} | {self.steps} / {self.planned} |"
 
 
 def main() -> None:
-    """Print what was asked for."""
-    if sys.argv[1:] == ["memory"]:
-        memory_table()
-        return
+    """Measure, print, and after all rounds write."""
     rounds = int(sys.argv[1]) if sys.argv[1:] else ROUNDS
-    if rounds == ROUNDS:
-        memory_table()
-        print()
-    print("hours: predicted against measured, pocket model, LoRA and full, calibrate → train → compare in one sitting")
-    print("| round | method | predicted s (range) | measured s | error | steps run / planned |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    found = [compared for number in range(1, rounds + 1) for compared in one_round(number)]
-    for method in ("lora", "full"):
-        sizes = [abs(c.error) for c in found if c.method == method]
-        inside = sum(c.low <= c.measured <= c.high for c in found if c.method == method)
-        print(
-            f"{method}: median absolute error {median(sizes):.1%}, largest {max(sizes):.1%} over {len(sizes)} rounds; "
-            f"{inside} of {len(sizes)} inside the predicted range"
-        )
-    print("GPU: not measured (none at hand)")
+    found = []
+    for number in range(1, rounds + 1):
+        for compared in one_round(number):
+            print(compared, flush=True)
+            found.append(compared)
+    text = "\n".join(page(found))
+    print(text)
+    if rounds >= ROUNDS:
+        write_part("plan", text)
 
 
-def memory_table() -> None:
-    """The estimator on every published point."""
-    found = errors(dt.date.today())
-    print("| point | quantity | measured GiB | estimated GiB | error |")
-    print("| --- | --- | --- | --- | --- |")
-    for error in found:
-        point = error.point
-        print(
-            f"| {point.id} | {point.quantity} | {error.measured:.1f} | {error.estimated:.1f} | {error.relative:+.1%} |"
+def page(found: list[Compared]) -> Iterator[str]:
+    """Markdown."""
+    load = os.getloadavg()[0]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("tuneworthy", "torch", "transformers", "peft"))
+    yield "## The plan"
+    yield ""
+    machine = f"{os.cpu_count()} cores ({platform.machine()})"
+    yield f"{dt.date.today()}, {machine}, {versions}; {torch.get_num_threads()} threads."
+    yield ""
+    shared = "shared with other work" if load > 2.5 else "otherwise idle"
+    yield f"Load of the machine at the end: {load:.1f} ({shared})."
+    yield ""
+    yield "### Hours: predicted against measured, pocket model, calibrate → train → compare in one sitting"
+    yield ""
+    yield "| round | method | predicted s (range) | measured s | error | steps run / planned |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield from map(str, found)
+    yield ""
+    for method in METHODS:
+        own = [c for c in found if c.method == method]
+        sizes = [abs(c.error) for c in own]
+        inside = sum(c.low <= c.measured <= c.high for c in own)
+        yield (
+            f"- {method}: median absolute error {median(sizes):.1%}, largest {max(sizes):.1%}, {len(own)} rounds; "
+            f"{inside} of {len(own)} inside the predicted range"
         )
+    yield "- GPU: not measured"
+    yield ""
+    yield "### Memory: estimated against published measurements (point by point: docs/reference/memory.md)"
+    yield ""
+    points = errors(dt.date.today())
     for name, part in (
-        ("handbook", [e for e in found if e.point.handbook]),
-        ("further", [e for e in found if not e.point.handbook]),
+        ("the handbook's", [error for error in points if error.point.handbook]),
+        ("further", [error for error in points if not error.point.handbook]),
     ):
         middle, worst = summary(part)
-        print(f"{name}: n = {len(part)}, median absolute error {middle:.1%}, largest {worst:.1%}")
+        yield f"- {name}: n = {len(part)}, median absolute error {middle:.1%}, largest {worst:.1%}"
 
 
-def one_round(number: int) -> list[Compared]:
-    """Calibrate, then train both ways."""
+def one_round(number: int) -> Iterator[Compared]:
+    """Calibrate, then train both ways, in a copy of the use case."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "usecase"
         shutil.copytree(USECASE, folder, ignore=shutil.ignore_patterns(".tuneworthy"))
         bench = open_bench(prepare(open_project(folder)))
-        pace = rehearsal.calibrate(bench, today=dt.date.today())
-        found = [_compare(bench, pace, method) for method in METHODS]
-    for c in found:
-        print(
-            f"| {number} | {c.method} | {c.predicted:.0f} ({c.low:.0f}–{c.high:.0f}) | {c.measured:.0f} "
-            f"| {c.error:+.1%} | {c.steps} / {c.planned} |",
-            flush=True,
-        )
-    return found
+        speed = rehearsal.calibrate(bench, today=dt.date.today())
+        for method in METHODS:
+            yield _compare(number, bench, speed, method)
 
 
-def _compare(bench: Bench, pace: calibrate.MeasuredSpeed, method: Method) -> Compared:
-    start = rehearsal.plain_candidate(bench)
-    tuning = Tuning(bench, method, start, method)
+def _compare(number: int, bench: Bench, speed: calibrate.MeasuredSpeed, method: Method) -> Compared:
+    tuning = Tuning(bench, method, rehearsal.plain_candidate(bench), method)
     recipe, encoded = tuning.suggestion.recipe, tuning.encoded
     out = bench.project.store / "compared" / method
 
@@ -126,27 +144,28 @@ def _compare(bench: Bench, pace: calibrate.MeasuredSpeed, method: Method) -> Com
     began = time.monotonic()
     done = train(base, recipe, encoded, out, evaluate=evaluate)
     seconds = time.monotonic() - began
-    counted = estimate(encoded.report.tokens / len(encoded.rows), "tokens", "counted")
+    row = estimate(encoded.report.tokens / len(encoded.rows), "tokens", "counted")
     amount = hours.Amount(
         rows=len(encoded.rows),
         dev=len(bench.dev),
         cases=0,
-        row_tokens=counted,
-        answer_tokens=counted,
+        row_tokens=row,
+        answer_tokens=row,
         recipe=recipe,
         rates=1,
         seeds=1,
         dev_calls=0,
         documents=False,
     )
-    planned = hours.one_training(
-        amount, hours.from_calibration(pace, None, amount), method, share=done.steps / done.planned_steps
-    )
+    paces = hours.from_calibration(speed, None, amount)
+    predicted = hours.one_training(amount, paces, method, share=done.steps / done.planned_steps)
+    assert predicted.value is not None and predicted.low is not None and predicted.high is not None  # noqa: PT018
     return Compared(
+        round=number,
         method=method,
-        predicted=3600 * planned.value,
-        low=3600 * planned.low,
-        high=3600 * planned.high,
+        predicted=3600 * predicted.value,
+        low=3600 * predicted.low,
+        high=3600 * predicted.high,
         measured=seconds,
         steps=done.steps,
         planned=done.planned_steps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -69,6 +70,14 @@ def test_a_laptop_without_gpu_is_told_what_still_runs(tmp_path):
     big = _plan(tmp_path, EIGHT, examples=2000)
     assert [refusal.gate for refusal in big.refusals] == ["memory"]
     assert big.hardware.on_cpu == ()
+
+
+def test_a_second_copy_that_does_not_fit_refuses_training_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "detect", lambda folder: replace(NO_GPU, memory_gib=24.0))
+    made = _plan(tmp_path, EIGHT.replace("llama-3.1-8b", "qwen2.5-3b"), examples=2000, tokens=700)
+    assert made.memory.of("lora").fits  # but the copy that answers while it learns does not
+    assert [refusal.gate for refusal in made.refusals] == ["memory"]
+    assert {arm.lever for arm in made.hardware.on_cpu} == {"prompt", "few_shot", "constrained"}
 
 
 def test_full_before_lora_is_refused_and_too_few_examples_are(tmp_path):

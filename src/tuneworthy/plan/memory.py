@@ -152,12 +152,15 @@ _HOW = {
 }
 
 
-def section(model: Architecture, device: Device, planned: Method, length: int, *, answer_share: float) -> Memory:
+def section(
+    model: Architecture, device: Device, planned: Method, length: int, *, answer_share: float, here: bool = False
+) -> Memory:
     """What each method needs on the device, and whether the planned one fits.
 
     Args:
         length: tokens of the longest row; it is never cut.
         answer_share: share of the tokens that carry loss.
+        here: the device is this machine's, so that only what this package's own loop needs counts.
     """
     room = device.memory.value or 0.0
     needs = tuple(_needs(model, device, room, length, answer_share))
@@ -169,8 +172,8 @@ def section(model: Architecture, device: Device, planned: Method, length: int, *
         gpus=device.gpus,
         needs=needs,
         run=run,
-        refusals=tuple(_refusals(need, device, planned)),
-        warnings=tuple(_warnings(need, run, device, planned, room)),
+        refusals=tuple(_refusals(need, run, device, planned, here=here)),
+        warnings=tuple(_warnings(need, run, device, planned, here=here)),
     )
 
 
@@ -228,7 +231,7 @@ def for_run(model: Architecture, *, gpus: int, length: int, answer_share: float 
     return total([answers, learns], "GiB", "one copy of the model answers while the other learns")
 
 
-def _refusals(need: Need | None, device: Device, planned: Method) -> Iterator[Refusal]:
+def _refusals(need: Need | None, run: Figure, device: Device, planned: Method, *, here: bool) -> Iterator[Refusal]:
     if need is None:
         yield Refusal(gate="memory", what=f"{planned} needs a GPU", next="plan lora, or name a GPU: --what-if gpu=l4")
     elif not need.fits:
@@ -240,16 +243,28 @@ def _refusals(need: Need | None, device: Device, planned: Method) -> Iterator[Re
             why="it would end out of memory after it was paid for",
             next="a smaller base model, qlora, or more GPUs: --what-if gpu=… gpus=…",
         )
+    elif here and planned == "lora" and not _run_fits(run, device):
+        yield Refusal(
+            gate="memory",
+            what=f"`tuneworthy run` takes {run.value:,.1f} GiB here ({run.source}); {device.name} has "
+            f"{device.memory.value:,.1f}",
+            why="Training alone would fit, by a trainer that recomputes activations and answers afterwards",
+            next="a smaller base model, or rent a GPU: --what-if gpu=…",
+        )
 
 
-def _warnings(need: Need | None, run: Figure, device: Device, planned: Method, room: float) -> Iterator[str]:
-    if need is not None and need.fits and (need.need.high or 0.0) > room:
+def _run_fits(run: Figure, device: Device) -> bool:
+    return (run.value or 0.0) <= (device.memory.value or 0.0)
+
+
+def _warnings(need: Need | None, run: Figure, device: Device, planned: Method, *, here: bool) -> Iterator[str]:
+    if need is not None and need.fits and (need.need.high or 0.0) > (device.memory.value or 0.0):
         yield f"{planned} fits by the usual value, not by the upper end of the range ({need.need.high:,.1f} GiB)"
     if device.gpus > 1:
         yield "this package trains on one device; over several GPUs the plan is for a trainer with full sharding (FSDP)"
     if planned == "qlora":
         yield "this package trains 16-bit and 32-bit bases; a 4-bit base is planned for another trainer"
-    if planned == "lora" and need is not None and need.fits and (run.value or 0.0) > room:
+    if planned == "lora" and need is not None and need.fits and not here and not _run_fits(run, device):
         yield (
             f"`tuneworthy run` itself takes {run.value:,.1f} GiB ({run.source}, nothing recomputed) and does not fit "
             "here; the plan is for a trainer that recomputes activations and answers afterwards"

@@ -314,7 +314,14 @@ class _Planning:
     def memory(self) -> Any:
         if self.model is None:
             return None
-        return memory.section(self.model, self.device, self.method, self.longest, answer_share=self._answer_share)
+        return memory.section(
+            self.model,
+            self.device,
+            self.method,
+            self.longest,
+            answer_share=self._answer_share,
+            here=self.device.id == hardware.own_gpu(self.found, self.today),
+        )
 
     @property
     def _answer_share(self) -> float:
@@ -440,6 +447,8 @@ class _Planning:
         if self.model is not None:
             section = memory.section(self.model, device, "lora", self.longest, answer_share=self._answer_share)
             fitting = {need.method for need in section.needs if need.fits}
+            if (section.run.value or 0.0) > (device.memory.value or 0.0):
+                fitting &= {"inference"}  # a second copy of the model answers while the other learns
         else:
             fitting = {"inference", "lora", "full"}
         found = self.hours if self.gpu == CPU else self._hours_on(device)
