@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tuneworthy.evidence import Facts, Wordings, cases_for_bar
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.diagnose import Diagnosis, Share
+from tuneworthy.measure.probes import Probes
 from tuneworthy.measure.slices import Slice
 from tuneworthy.measure.statistics import (
     cases_needed,
@@ -220,6 +221,31 @@ TABLE: list[tuple[str, dict[str, Any], str, str | None, str]] = [
         "tune",
         "lora",
         "lora",
+    ),
+    (
+        "a loss that is not excluded is told where it is not demanded",
+        {"retention": Retention(interval=Interval(value=-0.12, low=-0.15, high=-0.1), n=420, tested=0.05, p=1.0)},
+        "tune",
+        "lora",
+        "other abilities: -12.0 points (down to -15.0 points, n = 420), told and not demanded",
+    ),
+    (
+        "other abilities are demanded and were not measured",
+        {"retention": None, "bar": BAR.model_copy(update={"largest_loss": 0.05})},
+        "undecided",
+        None,
+        "other abilities were not measured",
+    ),
+    (
+        "the user's own probe suffers",
+        {
+            "probes": Probes(
+                files={"law.jsonl": Retention(interval=Interval(value=-0.1, low=-0.15, high=0.0), n=90, margin=0.05)}
+            )
+        },
+        "undecided",
+        None,
+        "law.jsonl: -10.0 points (down to -15.0 points, n = 90); a loss of 5.0 points is not excluded",
     ),
     (
         "unscored cases could undo it",

@@ -364,7 +364,16 @@ def evaluate(
         bool, typer.Option("--curve", help="Would more examples help? The score at five sizes, three seeds.")
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option("--minutes-per-example", min=0, help="With --curve: a person's time for one more.")
+        float | None,
+        typer.Option("--minutes-per-example", min=0, help="With --curve: a person's time for one more."),
+    ] = None,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--probe",
+            help="Find out what training did beside the task: fit, drift, refusals, robustness, copying, files, "
+            "canaries, staleness, unknown, or all; repeatable. With --lever lora (default), rag_lora or full.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -382,6 +391,16 @@ def evaluate(
         raise typer.Exit(printed.learning_curve(drawn, path, folder, as_json=json))
     if minutes is not None:
         raise typer.BadParameter("--minutes-per-example belongs to --curve")
+    if probe:
+        from tuneworthy.printing import probes as beside
+
+        if diagnose or len(lever or []) > 1:
+            raise typer.BadParameter("--probe goes with at most one --lever, and not with --diagnose")
+        trained = (lever or ["lora"])[0]
+        with board.live(as_json=json) as listener:
+            probed = flow.probe(folder, trained, beside.chosen(probe), listener)
+        beside.probes(trained, probed, folder, as_json=json)
+        return
     if diagnose:
         if lever:
             raise typer.BadParameter("a diagnosis needs all levers without training: leave --lever out")

@@ -12,6 +12,7 @@ from pydantic import Field
 from tuneworthy.measure import statistics
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.measure.diagnose import Diagnosis
+from tuneworthy.measure.probes import Probes
 from tuneworthy.measure.retention import Retention
 from tuneworthy.measure.slices import Slice
 from tuneworthy.records import Comparison, Interval, LeverName, LeverResult, Record
@@ -92,6 +93,9 @@ class Evidence(Record):
     identical: tuple[str, ...] = ()
     """trained arms that gave the same answers as the base model"""
     retention: Retention | None = None
+    """of the best trained lever: what became of other abilities"""
+    probes: Probes | None = None
+    """of the best trained lever: what else training did"""
     slices: tuple[Slice, ...] = ()
     """comparisons within the cases of a tag; one that is told to be worse forbids `tune`"""
     diagnosis: Diagnosis | None = None

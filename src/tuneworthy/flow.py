@@ -35,6 +35,7 @@ from tuneworthy.levers.small_arms import Learner, Trainings
 from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.learning_curve import LearningCurve
+from tuneworthy.measure.probes import ProbeName, Probes
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
@@ -72,6 +73,7 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         falls_short = ladder.meets_the_bar() is None
         for lever in TRAINED:
             ladder.try_levers([lever], closed=_why_not_train(ladder, gates, everything))
+            ladder.probe([lever])
             ladder.open_cases([lever])
         if falls_short:
             ladder.diagnose()  # last, so that it can say what training mended
@@ -399,6 +401,30 @@ def _lora_was_measured(project: Project) -> bool:
     return any(result.lever == "lora" and result.state == "measured" for result in levers)
 
 
+def probe(folder: Path, lever: str, names: Sequence[ProbeName], listener: Listener) -> Probes:
+    """What training one lever did beside the task: the named probes, and what was found before.
+
+    Trains the lever where that was not done yet; the locked cases are not opened.
+
+    Raises:
+        GateRefused: a prerequisite of training is missing.
+        TuneworthyError: the lever does not train, or could not be trained.
+    """
+    _require_trained_lever(lever)
+    project = open_project(folder)
+    with project.busy("eval"):
+        ground = prepare(project)
+        _require_open_gates(project, readiness.check(ground))
+        ladder = Ladder(ground, open_bench(ground), listener)
+        ground.keep()
+        ladder.try_levers(UNTRAINED)
+        ladder.try_levers(["lora", lever] if lever == "full" else [lever])
+        if lever not in ladder.bench.found:
+            raise TuneworthyError(f"{lever} was not trained: {ladder.results[lever].reason}", next="mend that first")
+        ladder.probe([lever], names)
+    return ladder.bench.probes[lever]
+
+
 def train(folder: Path, lever: str, listener: Listener) -> LeverResult:
     """Train one lever, after the baselines were measured. The locked cases are not opened for it: `run` does that.
 
@@ -410,14 +436,7 @@ def train(folder: Path, lever: str, listener: Listener) -> LeverResult:
     with project.busy("train"):
         ground = prepare(project)
         gates = readiness.check(ground)
-        refusal = readiness.refusal(gates)
-        if refusal:
-            raise GateRefused(
-                f"training is refused: {refusal}",
-                why="without its prerequisites nobody could tell whether training helped",
-                next="run: tuneworthy check",
-                where=str(project.folder),
-            )
+        _require_open_gates(project, gates)
         ladder = climb_without_training(ground, gates, listener)
         ladder.try_levers(["lora", lever] if lever == "full" else [lever])
     return ladder.results[lever]
@@ -564,3 +583,14 @@ def last_run(project: Project) -> RunRecord:
     if last is None:
         raise TuneworthyError("there is no run yet", next="run: tuneworthy run", where=str(project.runs))
     return runs.load(last / "verdict.json")
+
+
+def _require_open_gates(project: Project, gates: Sequence[GateResult]) -> None:
+    refusal = readiness.refusal(gates)
+    if refusal:
+        raise GateRefused(
+            f"training is refused: {refusal}",
+            why="without its prerequisites nobody could tell whether training helped",
+            next="run: tuneworthy check",
+            where=str(project.folder),
+        )

@@ -14,6 +14,7 @@ from tuneworthy.evidence import ArmSummary, Evidence, Wordings
 from tuneworthy.ground import Ground
 from tuneworthy.levers.bench import Bench
 from tuneworthy.levers.diagnosis import diagnose_base
+from tuneworthy.levers.probing import probe
 from tuneworthy.measure.compare import (
     GainSplit,
     arm_interval,
@@ -24,6 +25,7 @@ from tuneworthy.measure.compare import (
 )
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.evaluate import mean_score, measure
+from tuneworthy.measure.probes import CHEAP, ProbeName
 from tuneworthy.measure.slices import Slice, slices
 from tuneworthy.measure.spent import TokenPrice, spent
 from tuneworthy.measure.statistics import holm
@@ -104,6 +106,13 @@ class Ladder:
                 _, result = lever.propose(self.bench)
             self.results[name] = result
             self.listener.lever(name, result.state, result.reason)
+
+    def probe(self, names: Sequence[str], wanted: Sequence[ProbeName] = CHEAP) -> None:
+        """Find out what training did beside the task, for those of these levers that were trained."""
+        self.bench.tell = self.listener.step
+        for name in names:
+            if name in self.bench.found:
+                self.bench.probes[name] = probe(self.bench, name, wanted)
 
     def register(self) -> None:
         """Write down what will be compared, before any locked score is computed."""
@@ -210,6 +219,7 @@ class Ladder:
             unscored_problem=self._unscored_problem(),
             identical=tuple(name for name in TRAINED if name in self.arms and self._same_as_untrained(name)),
             retention=self.bench.retentions.get(best) if best else None,
+            probes=self.bench.probes.get(best) if best else None,
             diagnosis=self.diagnosis,
             unmeasured=NOT_LOOKED_AT,
             discordance=self._discordance(),
@@ -272,6 +282,7 @@ class Ladder:
             splits={f"{s.candidate} over {s.reference}": s.model_dump(mode="json") for s in evidence.splits},
             slices=self.slices(),
             memorisation=dict(self.bench.memorisations),
+            probes=dict(self.bench.probes),
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
             diagnosis=self.diagnosis,
             cases=tuple(self._rows()),

@@ -6,6 +6,7 @@ my-usecase/
   suite/cases.jsonl         what counts; suite.lock once locked; openings.jsonl and registrations.jsonl: append-only
                             judged.jsonl: what people say of answers; judge.json: how far a judge agrees with them
   docs/                     the documents, if knowledge is needed
+  probes/*.jsonl            abilities beside the task that must stay, if there are any
   .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete;
                             releases and deployments.jsonl: not to be deleted
 """
@@ -133,6 +134,11 @@ class Project:
         """What holding the judge against people found."""
         return self.folder / "suite" / "judge.json"
 
+    @property
+    def probe_files(self) -> tuple[Path, ...]:
+        """The user's own probes of other abilities: probes/*.jsonl."""
+        return tuple(sorted((self.folder / "probes").glob("*.jsonl")))
+
     # --- what is derived; safe to delete ---
 
     @property
@@ -178,6 +184,11 @@ class Project:
     def sky_file(self) -> Path:
         """The SkyPilot file of the last plan."""
         return self.store / "sky.yaml"
+
+    @property
+    def probes(self) -> Path:
+        """What probes of trained candidates found."""
+        return self.store / "probes"
 
     @property
     def runs(self) -> Path:

@@ -7,6 +7,7 @@
               ├─ data              version, splits, leaks
               ├─ levers, arms      what was tried on development data, what was measured on the locked cases
               ├─ comparisons       arms paired by case; splits: format against content
+              ├─ retention, memorisation, probes   what training did beside the task
               ├─ diagnosis         why the base fails on the development split
               └─ cases             every answer of every arm, side by side
 
@@ -27,6 +28,7 @@ from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.memorisation import Memorisation
+from tuneworthy.measure.probes import Probes
 from tuneworthy.measure.slices import Slice
 from tuneworthy.measure.spent import Amount
 from tuneworthy.records import (
@@ -184,6 +186,8 @@ class RunRecord(Record):
     """trained lever → what became of abilities that the task does not ask for"""
     memorisation: dict[str, Memorisation] = Field(default_factory=dict)
     """trained lever → training inputs that it continues word for word; absent where inputs are too short or too few"""
+    probes: dict[str, Probes] = Field(default_factory=dict)
+    """trained lever → what else training did: overfitting, drift, refusals, robustness, copying, canaries, staleness"""
     diagnosis: Diagnosis | None = None
     """why the base fails on the development split; None where a cheap lever met the bar, or it was not measured"""
     cases: tuple[CaseRow, ...] = ()
@@ -246,7 +250,7 @@ class RunRecord(Record):
         stays as it is.
         """
         plain: dict[str, Any] = self.model_dump(mode="json", exclude={"timing", "run_id"})
-        for part in ("arms", "levers", "openings"):
+        for part in ("arms", "levers", "openings", "probes"):
             plain[part] = _timeless(plain[part])
         return plain
 

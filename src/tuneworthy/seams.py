@@ -6,7 +6,7 @@ implementation that needs no network, no GPU and no extra, and one contract test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -72,6 +72,23 @@ class Telling(Protocol):
 
     def rendered(self, messages: Sequence[Message]) -> str:
         """The prompt as the chat template writes it."""
+        ...
+
+
+@runtime_checkable
+class Transparent(Model, Protocol):
+    """A model whose next-token probabilities can be read. Implementation: local."""
+
+    def distributions(self, conversations: Sequence[Sequence[Message]]) -> Iterator[np.ndarray]:
+        """log p(next token), float32 of shape (tokens - 1, vocabulary), for each rendered conversation."""
+        ...
+
+    def continuation(self, given: str, rest: str) -> tuple[float, bool]:
+        """(log-probability of `rest` after `given` in nats, is each of its tokens the likeliest one), as plain text."""
+        ...
+
+    def answer_logprobs(self, questions: Sequence[Sequence[Message]], texts: Sequence[str]) -> np.ndarray:
+        """log p(text) in nats as the beginning of an answer to each question, float64 of shape (questions, texts)."""
         ...
 
 

@@ -199,8 +199,22 @@ def _worth_tuning(facts: Facts) -> Verdict | None:
         parts = f"{signed(s.content)} is content, {signed(s.format)} format"
         reasons.append(f"of the gain over {s.reference}, {parts}")
     reasons += [f"gate {gate} was overridden: {why}" for gate, why in facts.evidence.overrides.items()]
+    reasons += list(_beside_the_task(facts))
     todo = f"Fine-tune: {trained.lever} reaches the bar, and no measured lever without training does."
     return _verdict(facts, "tune", todo, reasons, lever=trained.lever, bar_met=True)
+
+
+def _beside_the_task(facts: Facts) -> Iterator[str]:
+    """What training did that the bar does not forbid, but that a person should know before deploying."""
+    for name, r in _retentions(facts):
+        if r.warning and r.margin is None:
+            yield (
+                f"beside the task, {name}: {_loss_told(r)}, told and not demanded (bar.largest_loss); "
+                "load the adapter for this task only"
+            )
+    if facts.evidence.probes:
+        told = facts.evidence.probes.warnings(files=False)
+        yield from (f"beside the task, {warning}" for warning in told)
 
 
 _RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
@@ -250,13 +264,7 @@ def _obstacles(facts: Facts) -> Iterator[Obstacle]:
         if part.worse and (part.candidate, part.reference) == (contest.candidate, contest.reference):
             yield Obstacle(f"on the cases tagged {part.tag} (n = {part.n}) training loses", "examples like them")
     yield from traps(facts, trained, contest)
-    if facts.evidence.retention and facts.evidence.retention.failing:
-        r = facts.evidence.retention
-        yield Obstacle(
-            f"other abilities: {signed(r.interval.value)} (down to {signed(r.interval.low)}, n = {r.n}); "
-            f"a loss of {points(r.margin or 0.0)} is not excluded",
-            "a gentler adapter, or more probe cases",
-        )
+    yield from _about_other_abilities(facts)
 
 
 def _about_bar(facts: Facts, trained: ArmSummary) -> Iterator[Obstacle]:
@@ -323,6 +331,24 @@ def _about_format(facts: Facts, trained: ArmSummary) -> Iterator[Obstacle]:
     elif mean(trained) - mean(constrained) < smallest:
         more = cases_for_bar(facts, constrained)
         yield Obstacle(f"{told}; {_told(constrained)} gives the same without training", "", more)
+
+
+def _about_other_abilities(facts: Facts) -> Iterator[Obstacle]:
+    """Only where the bar demands it (bar.largest_loss): every probe, that of the product and those of the user."""
+    if facts.evidence.retention is None and facts.bar.largest_loss is not None:
+        yield Obstacle("other abilities were not measured, and the bar limits their loss", "measure them")
+    for name, r in _retentions(facts):
+        if r.failing:
+            yield Obstacle(
+                f"{name}: {_loss_told(r)}; a loss of {points(r.margin or 0.0)} is not excluded",
+                "a gentler adapter, or more probe cases",
+            )
+
+
+def _retentions(facts: Facts) -> list[tuple[str, Retention]]:
+    e = facts.evidence
+    found = [("other abilities", e.retention)] if e.retention else []
+    return found + list(((e.probes and e.probes.files) or {}).items())
 
 
 def _failed_gates(facts: Facts) -> dict[str, str]:
@@ -410,6 +436,10 @@ def _told(arm: ArmSummary) -> str:
         return f"{arm.lever} has no score"
     low, high = f"{100 * arm.interval.low:.1f}", f"{100 * arm.interval.high:.1f}"
     return f"{arm.lever} scores {percent(arm.interval.value)} ({low} to {high}, n = {arm.n})"
+
+
+def _loss_told(r: Retention) -> str:
+    return f"{signed(r.interval.value)} (down to {signed(r.interval.low)}, n = {r.n})"
 
 
 def _contest_told(contest: Comparison) -> str:

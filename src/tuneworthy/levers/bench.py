@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from tuneworthy.answering import Answerer, Sources
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
 from tuneworthy.measure.memorisation import Memorisation
+from tuneworthy.measure.overfit import Mark
+from tuneworthy.measure.probes import Probes
 from tuneworthy.measure.retention import Retention
 from tuneworthy.project import Project
 from tuneworthy.records import Arm, Candidate, Case, Decoding, Example, LeverResult
@@ -64,6 +66,12 @@ class Bench:
     """trained lever → what became of abilities that the task does not ask for"""
     memorisations: dict[str, Memorisation] = field(default_factory=dict)
     """trained lever → training inputs that it gives away"""
+    histories: dict[str, tuple[tuple[Mark, ...], int]] = field(default_factory=dict)
+    """trained lever → the checkpoints of its finalist, and the step of the one that was taken"""
+    rates: dict[str, float] = field(default_factory=dict)
+    """trained lever → the learning rate of its finalist"""
+    probes: dict[str, Probes] = field(default_factory=dict)
+    """trained lever → what else training did"""
     dev_arms: dict[str, Arm] = field(default_factory=dict)
     """lever → its candidate's arm on the whole development split"""
 

@@ -19,6 +19,7 @@ from tuneworthy.content import digest
 from tuneworthy.levers.bench import Bench, not_applicable, not_tried
 from tuneworthy.levers.rag import without_shots
 from tuneworthy.measure import memorisation, retention
+from tuneworthy.measure.overfit import Mark
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.plan.method import FULL_EXAMPLES
 from tuneworthy.records import AdapterRef, Candidate, Example, LeverResult, Message, Passage, TunedRef
@@ -110,6 +111,19 @@ def trained_on(bench: Bench, rows: Sequence[Example], *, rate: float, seed: int,
     return Tuning(replace(bench, train=tuple(rows)), "lora", bench.found["prompt"], "lora").last(rate, seed, label)
 
 
+def retrained(bench: Bench, lever: str, rows: Sequence[tuple[Message, ...]]) -> tuple[Candidate, Trained]:
+    """A lever's finalist trained once more with further rows among its own: a copy to be probed, never delivered.
+
+    Args:
+        rows: conversations that end with what is to be learnt.
+    """
+    candidate = bench.found[lever]
+    start = bench.found["rag" if candidate.retriever else "prompt"]
+    tuning = Tuning(bench, lever, start, "full" if candidate.tuned else "lora", extra=tuple(rows))
+    done = tuning.train_once(bench.rates[lever])
+    return tuning.candidate(Path(done.folder), done.weights, 1.0), done
+
+
 def _propose(bench: Bench, lever: str, *, on: str, method: Method) -> tuple[Candidate | None, LeverResult]:
     start = bench.found.get(on)
     if start is None:
@@ -130,7 +144,13 @@ class Tuning:
     start: Candidate
     """what is trained: its prompt, passages and decoding stay as they are"""
     method: Method
+    extra: tuple[tuple[Message, ...], ...] = ()
+    """conversations to learn beside the task's rows"""
     trials: list[dict[str, Any]] = field(default_factory=list)
+
+    def train_once(self, rate: float) -> Trained:
+        """One training at this rate."""
+        return self._train(rate, self.bench.usecase.seed, label=f"{self.lever}, with {len(self.extra)} further rows")
 
     def propose(self) -> tuple[Candidate | None, LeverResult]:
         """Screen, train, weaken, adopt."""
@@ -146,6 +166,8 @@ class Tuning:
         if first.chosen.dev is None:
             reason = f"the finalist has no development score: it {first.stopped}"
             return None, LeverResult(lever=self.lever, state="failed", reason=reason, trials=tuple(self.trials))
+        self.bench.rates[self.lever] = rate
+        self.bench.histories[self.lever] = (tuple(map(_mark, first.history)), first.chosen.step)
         scale = self._scale(first)
         candidates = [self._weakened(t, scale) for t in trained]
         self.bench.other_seeds[self.lever] = tuple(candidates[1:])
@@ -225,6 +247,8 @@ class Tuning:
                 messages=(*asked, told),
                 where=f"{origin.source}:{origin.line}" if origin.line else example.name,
             )
+        for number, messages in enumerate(self.extra):
+            yield TrainingRow(name=f"further-{number}", messages=messages)
 
     # --- the steps ---
 
@@ -366,6 +390,10 @@ class Tuning:
             else {"tuned": TunedRef(weights=weights, path=path)}
         )
         return self.start.model_copy(update={"lever": self.lever, **ref})
+
+
+def _mark(point: Point) -> Mark:
+    return Mark(**point.model_dump())
 
 
 def _beyond(rates: Sequence[float], best: float) -> float | None:

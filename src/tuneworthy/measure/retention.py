@@ -69,6 +69,11 @@ class Retention(Record):
         """A loss of `margin` or more is not excluded."""
         return self.margin is not None and self.interval.low < -self.margin
 
+    @property
+    def warning(self) -> bool:
+        """A loss of five points, or of what is demanded, is not excluded."""
+        return self.p is not None and self.p >= 0.05
+
 
 class Item(NamedTuple):
     """One question of the probe."""
@@ -92,8 +97,17 @@ def probe(model: Model, store: Path) -> tuple[bool, ...]:
     Raises:
         ModelError: an item could not be asked: that is no wrong answer.
     """
-    kept = AnswerStore(store, digest(["retention", 2, model.digest]))
-    open_items = [item for item in items() if kept.get({"ask": item.ask}) is None]
+    return answered(model, items(), store, "retention")
+
+
+def answered(model: Model, asked: Sequence[Item], store: Path, name: str) -> tuple[bool, ...]:
+    """Right or wrong for each item. `name`: of the probe, under which answers are kept.
+
+    Raises:
+        ModelError: an item could not be asked.
+    """
+    kept = AnswerStore(store, digest([name, 2, model.digest]))
+    open_items = [item for item in asked if kept.get({"ask": item.ask}) is None]
     requests = [
         Request(messages=(Message(role="user", content=item.ask),), decoding=Decoding(max_tokens=item.tokens))
         for item in open_items
@@ -102,19 +116,23 @@ def probe(model: Model, store: Path) -> tuple[bool, ...]:
         if completion.error is not None:
             raise ModelError(f"the probe of other abilities could not be asked: {completion.detail}")
         kept.keep({"ask": item.ask}, Answer(**completion.model_dump()))
-    answers = [kept.get({"ask": item.ask}) for item in items()]
-    return tuple(answer is not None and item.judge(answer.text) for answer, item in zip(answers, items(), strict=True))
+    answers = [kept.get({"ask": item.ask}) for item in asked]
+    return tuple(answer is not None and item.judge(answer.text) for answer, item in zip(answers, asked, strict=True))
 
 
-def compare(base: Sequence[bool], tuned: Sequence[bool], *, demanded: float | None = None) -> Retention:
-    """The paired difference over the items of the probe, with Tango's interval and his test of non-inferiority.
+def compare(
+    base: Sequence[bool], tuned: Sequence[bool], *, demanded: float | None = None, kinds: Sequence[str] | None = None
+) -> Retention:
+    """The paired difference over the items of a probe, with Tango's interval and his test of non-inferiority.
 
     Args:
         demanded: largest loss that is accepted; None = told, not demanded.
+        kinds: of each item; None = the items of this file.
     """
     pairs = list(zip(tuned, base, strict=True))
     n, gained, lost = len(pairs), pairs.count((True, False)), pairs.count((False, True))
-    kinds = [item.kind for item in items()] if n == len(items()) else []
+    if kinds is None:
+        kinds = [item.kind for item in items()] if n == len(items()) else []
     return Retention(
         interval=tango(gained, lost, n, level=0.9),
         n=n,

@@ -258,6 +258,28 @@ def crossed_interval(differences: ArrayLike, *, groups: Groups = None, level: fl
     return Interval(value=value, low=value - half, high=value + half, level=level, method="t, seeds × cases")
 
 
+def unpaired_difference(one: ArrayLike, two: ArrayLike, *, level: float = 0.95) -> Interval | None:
+    """Interval of mean(one) - mean(two) for different cases; None where one is empty, or graded without spread.
+
+    0/1 scores: square-and-add of Wilson limits (Newcombe, Stat Med 17:873, 1998, method 10). Others: Welch's t.
+    """
+    x, y = np.asarray(one, dtype=float), np.asarray(two, dtype=float)
+    if not x.size or not y.size:
+        return None
+    value = float(x.mean() - y.mean())
+    if all(np.all((v == 0) | (v == 1)) for v in (x, y)):
+        a, b = wilson(x.sum(), x.size, level=level), wilson(y.sum(), y.size, level=level)
+        below = _square_and_add(a.value - a.low, b.high - b.value, 0.0)
+        above = _square_and_add(a.high - a.value, b.value - b.low, 0.0)
+        return Interval(value=value, low=value - below, high=value + above, level=level, method="Newcombe, unpaired")
+    parts = [v.var(ddof=1) / v.size if v.size > 1 else 0.0 for v in (x, y)]
+    if sum(parts) <= TIE:
+        return None
+    freedom = sum(parts) ** 2 / sum(p**2 / (v.size - 1) for p, v in zip(parts, (x, y), strict=True) if v.size > 1)
+    half = float(student.ppf(0.5 + level / 2, freedom)) * math.sqrt(sum(parts))
+    return Interval(value=value, low=value - half, high=value + half, level=level, method="t, Welch")
+
+
 def sign_flip(differences: ArrayLike, *, groups: Groups = None, seed: int = 0) -> float:
     """Two-sided p of the sign-flip permutation test on |mean|; whole clusters are flipped.
 

@@ -22,7 +22,7 @@ from tuneworthy.content import write_whole
 from tuneworthy.measure.summaries import ClassificationSummary, summarise
 from tuneworthy.plan.records import Plan
 from tuneworthy.records import Case, Comparison
-from tuneworthy.report import charts, planned, wording
+from tuneworthy.report import beside, charts, planned, wording
 from tuneworthy.report.drawing import Chart
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
 from tuneworthy.usecase import Output
@@ -95,6 +95,7 @@ def _environment() -> Environment:
     ):
         environment.filters[write_it.__name__] = write_it
     environment.globals |= {"most_characters": MOST_CHARACTERS, "most_labels": charts.MOST_LABELS}
+    environment.globals |= {"beside_lines": beside.lines, "history_of": beside.history}
     return environment
 
 

@@ -9,15 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from tuneworthy.content import digest, file_digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.local import constraints, decoding, files
+from tuneworthy.models.local import constraints, decoding, files, likelihood
 from tuneworthy.models.local.adapters import Adapter, Adapters, adapter_at
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.records import Completion, Message, Request
 from tuneworthy.usecase import ModelChoice
+
+READ_AT_ONCE = 8
+"""conversations whose distributions are held at once: bounds memory"""
 
 
 def load(choice: ModelChoice, folder: Path, device: str) -> LocalModel:
@@ -199,7 +203,7 @@ class LocalModel:
                 fitting.append(index)
             else:
                 keep(index, _too_long(len(prompt), request, self.context))
-        with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
+        with self._reading() as network:
             asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
             decoding.complete(
                 asked,
@@ -208,6 +212,29 @@ class LocalModel:
                 lambda place, completion: keep(fitting[place], completion),
             )
         return [done[index] for index in range(len(requests))]
+
+    def distributions(self, conversations: Sequence[Sequence[Message]]) -> Iterator[np.ndarray]:
+        """log p(next token), float32 of shape (tokens - 1, vocabulary), for each rendered conversation."""
+        ids = [chat_ids(self.tokenizer, messages, generation=False)[: self.context] for messages in conversations]
+        for at in range(0, len(ids), READ_AT_ONCE):
+            with self._reading() as network:
+                found = likelihood.distributions(network, ids[at : at + READ_AT_ONCE])
+            yield from found  # outside, so that another view of the same weights can be read in turns
+
+    def continuation(self, given: str, rest: str) -> tuple[float, bool]:
+        """(log-probability of `rest` after `given` in nats, is each of its tokens the likeliest one), as plain text."""
+        with self._reading() as network:
+            return likelihood.continuation(network, self.tokenizer, given, rest)
+
+    def answer_logprobs(self, questions: Sequence[Sequence[Message]], texts: Sequence[str]) -> np.ndarray:
+        """log p(text) in nats as the beginning of an answer to each question, float64 of shape (questions, texts)."""
+        with self._reading() as network:
+            return likelihood.answers(network, self.tokenizer, questions, texts)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
+            yield network
 
 
 def _too_long(tokens: int, request: Request, context: int) -> Completion:
