@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.data import Row, banking, write_part
 from tuneworthy import flow
-from tuneworthy.data import engine
+from tuneworthy.data import engine, near
 from tuneworthy.data.checks import labels
 from tuneworthy.data.findings import CheckReport, Finding, RowRef
 from tuneworthy.ground import Ground, prepare
@@ -36,14 +36,14 @@ from tuneworthy.levers.small_arms import FOLDS, Learner, Plain, Trainings
 from tuneworthy.measure.statistics import paired_t_interval, wilson
 from tuneworthy.models.plain_classifier import PlainClassifier
 from tuneworthy.project import open_project
-from tuneworthy.records import ClassifierRef, Interval
+from tuneworthy.records import Case, ClassifierRef, Example, Interval
 from tuneworthy.retrievers.embedders import MeanPooled, open_minilm
 
 ROWS = 3_000
 """of the 10,003 of BANKING77, at random: 39 for each label"""
 SHARES = (0.05, 0.10, 0.20)
 KINDS = ("any other label", "the likeliest wrong label")
-PROJECTS, SPLITS, JUDGES = (400, 1_000, 2_000), 8, 4_000
+PROJECTS, SPLITS, JUDGES = (400, 1_000, 2_000), 6, 2_500
 """rows of a project, random splits into project, later rows and rows that judge"""
 LABELLED = (1_000, 3_000)
 DRAWS = 5
@@ -179,12 +179,21 @@ def _split(rows: int, number: int) -> list[tuple[Interval, float]]:
         counting = Trainings(ground, lambda *_: None, curves.trainings(learner))
         found = curves.measure(ground, learner, counting)
     judges = everything[-JUDGES:]
+    clean = _without_leaks(everything[:-JUDGES][: 5 * rows], judges)  # a fifth has a near-duplicate among the judges
     pairs = []
     for forecast in found.forecasts:
-        learned = everything[: round(forecast.size)]
+        learned = clean[: round(forecast.size)]
         pairs.append((forecast.score, float(_right(learned, judges).mean())))
     sys.stderr.write(f"{rows} {number} {[(p.low, m, p.high) for p, m in pairs]} {found.answer}\n")
     return pairs
+
+
+def _without_leaks(rows: Sequence[Row], judges: Sequence[Row]) -> list[Row]:
+    """The rows that are no near-duplicates of a judge: `run` does not learn from those of a case either."""
+    examples = [Example(input={"question": text}, expected=label) for text, label in rows]
+    cases = [Case(id=str(n), input={"question": text}) for n, (text, _) in enumerate(judges)]
+    out = {leak.example for leak in near.leaks(examples, cases)}
+    return [row for row, example in zip(rows, examples, strict=True) if example.name not in out]
 
 
 def _curve(rows: int, splits: Sequence[Sequence[tuple[Interval, float]]]) -> list[str]:

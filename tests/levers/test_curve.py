@@ -70,6 +70,15 @@ def test_without_minutes_the_cost_is_not_measured(tmp_path):
     assert "about 4.0 hours of a person at 2 minutes each (2.7 to not told)" in " ".join(curves.sentences(timed))
 
 
+def test_few_examples_of_each_label_are_a_reason_for_caution(tmp_path):
+    folder, _ = noisy(tmp_path / "u", rows=60, share=0.0)
+    ground = prepare(flow.open_project(folder))
+    found, _ = flow.learning_curve(folder, Watcher())
+    assert not any("too low" in sentence for sentence in found.sentences)
+    few = found.model_copy(update={"points": (*found.points[:-1], found.points[-1].model_copy(update={"size": 14.0}))})
+    assert "Fewer than 5 examples of each label" in next(curves._caution(ground, few))
+
+
 def test_too_few_examples_make_no_curve(tmp_path):
     folder, _ = noisy(tmp_path / "u", rows=45)
     with pytest.raises(TuneworthyError, match="fewer than 40"):

@@ -6,11 +6,11 @@ is the form that learning curves of many learners follow (Viering and Loog, arXi
 by least squares on the means, all three parameters at 0 or above. What the fit cannot know is resampled: cases (whole
 clusters) and seeds, so the interval of a prediction is that of refitted curves.
 
-With few examples of each label the error falls faster than any such curve, and predicts too little gain. So half of
-the refitted curves may have a floor below 0, which is on the way to a straight line over log n. Measured on BANKING77
-(77 labels, classifier on embeddings; 29 splits with 300, 750 or 1,500 rows to learn from): the score at twice the size
-lay in the 95 % interval of 28, and with floors at 0 only in 5 of 9 splits of 300 rows. The form was chosen on these
-splits; benchmarks/price.py measures others.
+With few examples of each label the error falls faster than any such curve, which predicts too little gain. So half of
+the refitted curves may have a floor below 0, which is on the way to a straight line over log n. BANKING77 (77 labels,
+classifier on embeddings): on the 30 splits on which this form was chosen, the score at twice the size lay in the 95 %
+interval of 28 (with floors at 0 only in 5 of 9 splits of 300 rows); on 12 fresh ones in 8. So the limits are too
+narrow, as they were on published curves (81 % of a nominal 90 %, evidence/data-quality, section 7).
 """
 
 from __future__ import annotations
