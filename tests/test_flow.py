@@ -444,14 +444,16 @@ def test_compare_after_a_new_lock_is_refused(folder, finished):
 
 def test_without_a_run_there_is_nothing_to_compare_or_report(folder):
     small_usecase(folder)
-    for verb in (lambda: flow.compare(folder, "prompt", "rag"), lambda: flow.report(folder, None)):
+    for verb in (lambda: flow.compare(folder, "prompt", "rag"), lambda: flow.report(folder, "")):
         with pytest.raises(TuneworthyError, match="there is no run yet"):
             verb()
 
 
 def test_the_report_goes_where_it_is_wanted(folder, finished, tmp_path):
-    out = flow.report(folder, tmp_path / "deep" / "report.html")
-    assert out.read_text("utf-8") == (folder / ".tuneworthy/runs" / finished.run_id / "report.html").read_text("utf-8")
+    out = flow.report(folder, str(tmp_path / "deep" / "report.html"))
+    assert Path(out).read_text("utf-8") == (folder / ".tuneworthy/runs" / finished.run_id / "report.html").read_text(
+        "utf-8"
+    )
 
 
 # --- the suite ------------------------------------------------------------------------------------

@@ -501,14 +501,19 @@ def compare(
 @app.command()
 def report(
     folder: Folder = Path(),
-    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="report.html of the last run")] = None,
+    out: Annotated[
+        str, typer.Option(help="File or folder to write; with --to mlflow, server or store.", show_default=False)
+    ] = "",
+    to: Annotated[str, typer.Option(help="html, inspect or mlflow.")] = "html",
     json: Json = False,
 ) -> None:
-    """Write the last run as one self-contained HTML file."""
+    """Write the last run as one self-contained HTML file, as Inspect logs, or into MLflow."""
     from tuneworthy import flow
     from tuneworthy.printing import verdict
 
-    verdict.report(flow.report(folder, out), as_json=json)
+    if to not in ("html", "inspect", "mlflow"):
+        raise typer.BadParameter(f"{to!r}; known: html, inspect, mlflow", param_hint="--to")
+    verdict.report(flow.report(folder, out, to), as_json=json)
 
 
 @release_app.command("build")

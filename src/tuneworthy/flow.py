@@ -7,6 +7,7 @@ Everything below is called by the command line and by nothing else; it prints no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from tuneworthy.data.split import SplitReport
 from tuneworthy.data.unlabelled import Taken
 from tuneworthy.errors import DataError, GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.exchange import judge as outside
+from tuneworthy.exchange import to_inspect, to_mlflow
 from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
@@ -81,7 +83,7 @@ def run(folder: Path, listener: Listener, *, everything: bool = False) -> RunRec
         record = ladder.record(evidence, decide(evidence), gates, started)
         there = project.run(record.run_id)
         runs.save(record, there / "verdict.json")
-        html.write(record, there / "report.html", planning.kept(project.plan_file))
+        _page(project, record, there / "report.html")
     return record
 
 
@@ -514,13 +516,30 @@ def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> Sid
     return count(given, judged.key_to(given, project, reference, candidate))
 
 
-def report(folder: Path, out: Path | None) -> Path:
-    """Write the last run as one self-contained HTML file."""
+def report(folder: Path, out: str, to: str = "html") -> str:
+    """Write the last run as one self-contained HTML file, as Inspect logs, or into MLflow; returns where it lies."""
     project = open_project(folder)
     record = last_run(project)
-    path = out or project.run(record.run_id) / "report.html"
-    html.write(record, path, planning.kept(project.plan_file))
-    return path
+    there = project.run(record.run_id)
+    if to == "inspect":
+        return str(to_inspect.export(record, Path(out) if out else there / "inspect"))
+    if to == "mlflow":
+        uri = out or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not uri:
+            raise TuneworthyError(
+                "no MLflow server is named", next="add --out http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI"
+            )
+        _page(project, record, there / "report.html")
+        return to_mlflow.export(record, [there / "verdict.json", there / "report.html"], uri)
+    path = Path(out) if out else there / "report.html"
+    _page(project, record, path)
+    return str(path)
+
+
+def _page(project: Project, record: RunRecord, path: Path) -> None:
+    """The report with what is known beside the run: its plan, and learning curves on whichever version of the data."""
+    curves = [LearningCurve.model_validate_json(kept.read_text("utf-8")) for kept in project.kept_curves()]
+    html.write(record, path, planning.kept(project.plan_file), curves=curves)
 
 
 def _tried(ground: Ground, levers: Sequence[str], listener: Listener) -> Ladder:

@@ -162,6 +162,10 @@ class Project:
         """Trainings on parts of the examples, and their scores."""
         return self.store / "small-arms"
 
+    def kept_curves(self) -> list[Path]:
+        """Learning curves that were measured."""
+        return sorted((self.store / "curves").glob("*.json"))
+
     def curve(self, lever: str) -> Path:
         """The last learning curve of a lever."""
         return self.store / "curves" / f"{lever}.json"

@@ -16,6 +16,7 @@ from test_html import _Page
 
 from tuneworthy.measure import statistics
 from tuneworthy.measure.diagnose import Diagnosis, Share
+from tuneworthy.measure.learning_curve import CurvePoint, Forecast, LearningCurve, PowerLaw, ToTheBar
 from tuneworthy.measure.retention import compare
 from tuneworthy.measure.statistics import wilson
 from tuneworthy.measure.summaries import classification_summary
@@ -40,6 +41,27 @@ CAUSES = Diagnosis(
     ),
 )
 CONFUSION = classification_summary([("billing", "billing"), ("billing", "returns"), ("returns", None)], LABELS)
+
+CURVE = LearningCurve(
+    learner="a plain classifier",
+    lever="classifier",
+    metric="classification",
+    data="ab" * 32,
+    when="2026-01-01T00:00:00+00:00",
+    cases=120,
+    trainings=9,
+    points=tuple(
+        CurvePoint(size=size, scores=(score,), score=Interval(value=score, low=score - 0.05, high=score + 0.05))
+        for size, score in ((75, 0.55), (150, 0.66), (300, 0.74))
+    ),
+    fit=PowerLaw(floor=0.05, factor=2.9, exponent=0.45),
+    answer="helps",
+    gain=Interval(value=0.05, low=0.03, high=0.07),
+    smallest_difference=0.05,
+    forecasts=(Forecast(size=600, score=Interval(value=0.79, low=0.74, high=0.84)),),
+    to_the_bar=ToTheBar(at_least=0.8, met=False, examples=700, low=500, high=None),
+    sentences=("A doubling gains 5 points.",),
+)
 
 
 def all_charts() -> dict[str, Chart | None]:
@@ -147,6 +169,17 @@ def test_marks_lie_where_their_values_are() -> None:
     places = [float(re.findall(r"translate\(([\d.]+)", disc.get("transform", ""))[-1]) for disc in discs]
     assert len(places) == 3
     assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.1)
+
+
+def test_a_learning_curve_tells_what_was_measured_from_what_is_forecast() -> None:
+    chart = charts.learning(CURVE, 0.8)
+    assert [row["measured"] for row in numbers(chart)] == ["True"] * 3 + ["False"]
+    dots = [p for p in ElementTree.fromstring(chart.svg()).iter(f"{SVG}path") if p.find(f"{SVG}title") is not None]
+    assert [p.get("fill") for p in dots] == ["var(--accent)"] * 3 + ["var(--page)"]
+    page = _Page(render(RECORD, curves=[CURVE]))
+    assert "A doubling gains 5 points." in page.text
+    assert "Measured on another version of the examples" in page.text
+    assert "Learning curve: not measured" in _Page(render(RECORD)).text
 
 
 # --- nothing measured, nothing drawn --------------------------------------------------------------

@@ -125,7 +125,7 @@ def _state(found: Comparison) -> int:
     return MET if difference.value > 0 else REFUSED
 
 
-def report(path: Path, *, as_json: bool) -> None:
+def report(path: Path | str, *, as_json: bool) -> None:
     """Where the report lies."""
     people(as_json).print(f"Written: {path}", soft_wrap=True, markup=False)
     if as_json:

@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 
 from tuneworthy.measure import statistics
+from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.summaries import ClassificationSummary
 from tuneworthy.records import Comparison, Interval
 from tuneworthy.report import wording
@@ -373,6 +374,55 @@ def _apart(values: Sequence[float], gap: float, low: float, high: float) -> list
         spots[i] = ceiling = min(spots[i], ceiling)
         ceiling -= gap
     return spots
+
+
+def learning(curve: LearningCurve, bar: float | None) -> Chart:
+    """Score against examples: measured sizes with intervals, the fitted curve, and what it says about more (dashed)."""
+    rows: list[dict[str, Any]] = [
+        {"examples": p.size, "score": p.score.value, "low": p.score.low, "high": p.score.high, "measured": True}
+        for p in curve.points
+    ]
+    rows += [
+        {"examples": f.size, "score": f.score.value, "low": f.score.low, "high": f.score.high, "measured": False}
+        for f in curve.forecasts
+    ]
+    ends = [row[end] for row in rows for end in ("low", "high")] + ([] if bar is None else [bar])
+    low, high = max(0.0, math.floor(10 * min(ends)) / 10), min(1.0, math.ceil(10 * max(ends)) / 10)
+    first, most = min(row["examples"] for row in rows), max(row["examples"] for row in rows)
+    last = max(point.size for point in curve.points)
+    fitted = [{"examples": n, "score": 1 - curve.fit.error(n)} for n in _between(first, most)]
+    edges = (first / 1.3, most * 1.3)
+    x = _logarithmic("examples:Q", edges, "examples to learn from")
+    scale = alt.Scale(domain=[low, max(high, low + 0.1)], nice=False, clamp=True)
+    y = alt.Y("score:Q", scale=scale, axis=quiet(tickCount=5, labelExpr=PERCENT))
+    shown = [{**row, "told": f"{row['examples']:,.0f} examples: {wording.percent(row['score'])}"} for row in rows]
+    layers = [
+        data([f for f in fitted if f["examples"] <= last]).mark_line(color=SOFT, strokeWidth=2).encode(x=x, y=y),
+        data([f for f in fitted if f["examples"] >= last])
+        .mark_line(color=SOFT, strokeWidth=2, strokeDash=[5, 4])
+        .encode(x=x, y=y),
+    ]
+    for measured, fill, edge in ((True, ACCENT, PAGE), (False, PAGE, ACCENT)):
+        part = data([row for row in shown if row["measured"] is measured])
+        span = part.mark_rule(color=ACCENT, strokeWidth=2 if measured else 1)
+        dots = part.mark_point(filled=True, size=110, opacity=1, strokeWidth=1.5, fill=fill, stroke=edge)
+        layers += [
+            span.encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q")),
+            dots.encode(x=x, y=y, description=alt.Description("told:N")),
+        ]
+    if bar is not None:
+        layers.append(
+            data([{"bar": bar}]).mark_rule(color=INK, strokeDash=[2, 3]).encode(y=alt.Y("bar:Q", scale=scale))
+        )
+    drawing = alt.layer(*layers).properties(
+        width=WIDTH - 58, height=210, padding={"left": 42, "right": 16, "top": 10, "bottom": 42}
+    )
+    return Chart("learning-curve", f"Score of {curve.learner} against the number of examples.", drawing, tuple(rows))
+
+
+def _between(first: float, last: float) -> list[float]:
+    """Forty sizes, each the same times larger than the one before."""
+    return [first * (last / first) ** (step / 39) for step in range(40)]
 
 
 def power(cases: int, delta: float, *, alpha: float, discordance: float = ASSUMED_DISCORDANCE) -> Chart:

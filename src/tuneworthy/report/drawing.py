@@ -77,7 +77,9 @@ class Chart:
 
     def png(self, colours: Mapping[str, str] = LIGHT, scale: float = 2.0) -> bytes:
         """The same as pixels, for pages that hold no SVG."""
-        spec = {**_spec(self.drawing), "background": colours["page"], "padding": 16}
+        spec = _spec(self.drawing)
+        padding = {side: 16 + room for side, room in spec["padding"].items()}
+        spec |= {"background": colours["page"], "padding": padding}
         text = re.sub(r"var\(--([a-z]+)\)", lambda found: colours[found[1]], json.dumps(spec))
         return bytes(vl_convert.vegalite_to_png(text, scale=scale, allowed_base_urls=[]))
 

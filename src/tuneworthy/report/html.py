@@ -19,6 +19,7 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from tuneworthy.content import write_whole
+from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.summaries import ClassificationSummary, summarise
 from tuneworthy.plan.records import Plan
 from tuneworthy.records import Case, Comparison
@@ -33,11 +34,12 @@ MOST_CHARACTERS = 4000
 """Longest text shown of one field or answer."""
 
 
-def render(record: RunRecord, plan: Plan | None = None) -> str:
+def render(record: RunRecord, plan: Plan | None = None, curves: Iterable[LearningCurve] = ()) -> str:
     """The report of one run as HTML text: deterministic, no network, readable without JavaScript.
 
     Args:
         plan: what was worked out before the run; shown in a section of its own.
+        curves: learning curves of this use case, where some were measured.
     """
     css, script = (_asset(name) for name in ("report.css", "report.js"))
     bar, delta = _bar(record.usecase)
@@ -61,6 +63,7 @@ def render(record: RunRecord, plan: Plan | None = None) -> str:
             level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
             absent=[lever for lever in record.levers if lever.state != "measured"],
             not_measured=_not_measured(record),
+            curves=[(curve, _figure(charts.learning(curve, bar))) for curve in curves],
             means=means,
             first_comparison=_first_comparisons(record.comparisons),
             cases=[_case(row, record.arms) for row in cases],
@@ -69,13 +72,13 @@ def render(record: RunRecord, plan: Plan | None = None) -> str:
     )
 
 
-def write(record: RunRecord, path: Path, plan: Plan | None = None) -> None:
+def write(record: RunRecord, path: Path, plan: Plan | None = None, *, curves: Iterable[LearningCurve] = ()) -> None:
     """Write the report of a run as one HTML file, whole or not at all.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    write_whole(path, render(record, plan))
+    write_whole(path, render(record, plan, curves))
 
 
 @cache
