@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE ?= examples/ticket-triage
+# The project beside the tools that it is compared with: heavy, and only for races and interoperability.
+PEERS := .venv-peers
+RACES := $(if $(wildcard $(PEERS)/bin/python),$(PEERS)/bin,$(BIN))
 # Nothing is fetched from a model hub behind your back.
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-slow lint bench docs clean
+.PHONY: run test test-slow lint bench peers docs clean
 
 run: $(VENV)/installed  ## the main job on the shipped example with the shipped model
 	$(BIN)/tuneworthy check $(EXAMPLE) || true
@@ -29,6 +32,9 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.price
+	$(RACES)/python -m benchmarks.data_peers
+
+peers: $(PEERS)/installed  ## a second environment with the tools that `make bench` races against
 
 docs: $(VENV)/installed  ## the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
@@ -40,4 +46,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(PEERS)/installed: requirements-peers.lock pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

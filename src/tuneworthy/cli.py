@@ -129,6 +129,9 @@ def data_check(
     review: Annotated[
         bool, typer.Option("--review", help="Write data/audit.jsonl (random) and data/review.jsonl to be judged.")
     ] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Look for names and places too, with Presidio (extra: presidio).")
+    ] = False,
     price: Annotated[
         bool, typer.Option("--price", help="Measure what each finding costs the score, with small trainings.")
     ] = False,
@@ -138,7 +141,7 @@ def data_check(
     from tuneworthy.data import engine
     from tuneworthy.printing import data
 
-    found = engine.check(folder, quick=quick, review=review)
+    found = engine.check(folder, quick=quick, review=review, names=names)
     if price:
         from tuneworthy import flow
         from tuneworthy.printing.board import live

@@ -6,9 +6,11 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_rows import rows
+from sample_rows import make_usecase, rows
 
 from tuneworthy.data import grams, near, neighbours, template
+from tuneworthy.data.checks import duplicates
+from tuneworthy.data.findings import Batch
 from tuneworthy.records import Case, Example
 
 CONSONANTS, VOWELS = "bcdfgklmnprstvz", "aeiou"
@@ -221,3 +223,19 @@ class TestPassages:
         one, two = (f"{self.PASSAGE} {text}" for text in (one, two))
         assert template.other_questions(one, two) == template.other_questions(two, one)
         assert not template.other_questions(one, one)
+
+
+@pytest.mark.parametrize("characters", [near.CHARACTERS, 0], ids=["by characters", "by words"])
+def test_under_a_prompt_of_any_length_the_same_rows_are_duplicates(monkeypatch, characters):
+    monkeypatch.setattr(near, "CHARACTERS", characters)
+    dice = random.Random(11)
+    texts = [sentence(dice) for _ in range(120)]
+    texts += [f"{text} {word(dice)}" for text in texts[:10]] + [text.upper() for text in texts[20:25]]
+    found = {}
+    for words in (0, 60, 200, 400):
+        prompt = sentence(random.Random(words), words)
+        batch = Batch(make_usecase(), rows(*(f"{prompt} {text}".strip() for text in texts)))
+        found[words] = {f.kind: sorted(ref.where for ref in f.rows) for f in duplicates.check(batch)}
+    assert len(found[0]["near"]) == 20
+    assert len(found[0]["exact"]) == 5
+    assert found[0] == found[60] == found[200] == found[400]

@@ -59,13 +59,17 @@ class Fixed:
     """files that still hold the rows as they were before a redaction"""
 
 
-def check(folder: Path, *, quick: bool = False, review: bool = False) -> Checked:
-    """Run all checks. Nothing but the two files of a review is written, and a file with verdicts is never replaced."""
+def check(folder: Path, *, quick: bool = False, review: bool = False, names: bool = False) -> Checked:
+    """Run all checks. Nothing but the two files of a review is written, and a file with verdicts is never replaced.
+
+    Args:
+        names: with Presidio. Raises MissingExtra where it is not installed.
+    """
     project = open_project(folder)
     batch = load(project)
     if not quick:
         batch = replace(batch, tokens=_tokens(project))
-    report = checks.run(batch, quick=quick)
+    report = checks.run(batch, quick=quick, names=names)
     return Checked(report, _write_review(project, batch) if review else ())
 
 

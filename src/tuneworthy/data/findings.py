@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -184,6 +185,38 @@ class Batch:
 
 Found = Iterable[Finding | NotMeasured]
 Check = Callable[[Batch], Found]
+
+
+class Seen(Record):
+    """One row that has a defect."""
+
+    row: RowRef
+    values: tuple[str, ...] = ()
+    """what of it is counted once over all rows"""
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """A check that looks at one row at a time. `look` runs over shards of the rows in any process; `tell` runs once,
+    over what they saw, and gives the findings that one look at all rows gives."""
+
+    look: Callable[[Batch], Mapping[str, Sequence[Seen]]]
+    """kind → the rows of this batch that have it"""
+    tell: Callable[[UseCase, int, str, Sequence[Seen]], Finding]
+    """(use case, number of all rows, kind, all rows that have it) → finding"""
+
+    def __call__(self, batch: Batch) -> Iterator[Finding]:
+        """Look at all rows here and now."""
+        return self.told(batch.usecase, len(batch.examples), [self.look(batch)])
+
+    def told(self, usecase: UseCase, rows: int, shards: Iterable[Mapping[str, Sequence[Seen]]]) -> Iterator[Finding]:
+        """The findings from what was seen, shard by shard in the order of the rows."""
+        seen: dict[str, list[Seen]] = defaultdict(list)
+        for shard in shards:
+            for kind, found in shard.items():
+                seen[kind] += found
+        for kind, found in seen.items():
+            yield self.tell(usecase, rows, kind, found)
 
 
 def output_text(expected: JsonValue) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, leaves, many
+from tuneworthy.data.findings import Batch, Finding, Found, NotMeasured, RowWise, Seen, leaves, many
+from tuneworthy.usecase import UseCase
 
 NOT_LOOKED_FOR = (
     "names, addresses, places, employers, dates of birth, licence plates, and whatever only meaning makes personal"
@@ -49,29 +50,42 @@ def find(text: str) -> list[Hit]:
 
 def check(batch: Batch) -> Found:
     """One finding per kind."""
-    rows: dict[str, dict[int, list[Hit]]] = defaultdict(lambda: defaultdict(list))
+    yield from ROW_WISE(batch)
+    yield NotMeasured(check="personal_data", what=NOT_LOOKED_FOR, reason="they have no fixed form")
+
+
+def _look(batch: Batch) -> dict[str, list[Seen]]:
+    found: dict[str, list[Seen]] = defaultdict(list)
     for number, example in enumerate(batch.examples):
         texts = [str(value) for value in example.input.values() if isinstance(value, str)]
         texts += [value for _, value in leaves(example.expected) if isinstance(value, str)]
-        for text in texts:
-            for hit in find(text):
-                rows[hit.kind][number].append(hit)
-    for kind, found in rows.items():
-        values = Counter(hit.text for hits in found.values() for hit in hits)
-        secret = kind == "secret"
-        yield Finding(
-            check="personal_data",
-            kind=kind,
-            severity="refuse" if secret else "note" if batch.usecase.use.personal_data else "review",
-            what=f"{many(len(values), 'value')} of kind {kind.replace('_', ' ')} in {many(len(found))}",
-            why="a key in the data is learnt and can be asked for: revoke it"
-            if secret
-            else "what is learnt can be repeated to anybody, and cannot be deleted from weights",
-            rows=tuple(batch.ref(number, ", ".join(hit.masked for hit in hits)) for number, hits in found.items()),
-            share=batch.share(len(found)),
-            next="tuneworthy data redact",
-        )
-    yield NotMeasured(check="personal_data", what=NOT_LOOKED_FOR, reason="they have no fixed form")
+        hits: dict[str, list[Hit]] = defaultdict(list)
+        for hit in (hit for text in texts for hit in find(text)):
+            hits[hit.kind].append(hit)
+        for kind, of_kind in hits.items():
+            row = batch.ref(number, ", ".join(hit.masked for hit in of_kind))
+            found[kind].append(Seen(row=row, values=tuple(hit.text for hit in of_kind)))
+    return found
+
+
+def _tell(usecase: UseCase, rows: int, kind: str, seen: Sequence[Seen]) -> Finding:
+    values = {value for one in seen for value in one.values}
+    secret = kind == "secret"
+    return Finding(
+        check="personal_data",
+        kind=kind,
+        severity="refuse" if secret else "note" if usecase.use.personal_data else "review",
+        what=f"{many(len(values), 'value')} of kind {kind.replace('_', ' ')} in {many(len(seen))}",
+        why="a key in the data is learnt and can be asked for: revoke it"
+        if secret
+        else "what is learnt can be repeated to anybody, and cannot be deleted from weights",
+        rows=tuple(one.row for one in seen),
+        share=round(len(seen) / rows, 6),
+        next="tuneworthy data redact",
+    )
+
+
+ROW_WISE = RowWise(_look, _tell)
 
 
 # --- what counts ---------------------------------------------------------------------------------

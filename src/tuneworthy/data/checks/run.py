@@ -16,6 +16,7 @@ from tuneworthy.data.checks import (
     language,
     leakage,
     personal,
+    presidio,
     shape,
     sources,
     tokens,
@@ -60,16 +61,21 @@ def gate(batch: Batch) -> tuple[Finding, ...]:
     return worst_first(item for check in GATE.values() for item in check(batch) if isinstance(item, Finding))
 
 
-def run(batch: Batch, *, quick: bool = False) -> CheckReport:
+def run(batch: Batch, *, quick: bool = False, names: bool = False) -> CheckReport:
     """Run the checks.
 
     Args:
         quick: only those without a model; the others are reported as not measured.
+        names: with Presidio's names, places and further numbers.
+
+    Raises:
+        MissingExtra: Presidio is asked for and not installed.
     """
     found: list[Finding] = []
     missing: list[NotMeasured] = []
     seconds = {}
-    for name, check in {**WITHOUT_MODEL, **({} if quick else WITH_MODEL)}.items():
+    asked = {"presidio": presidio.check} if names else {}
+    for name, check in {**WITHOUT_MODEL, **({} if quick else WITH_MODEL), **asked}.items():
         start = time.perf_counter()
         for item in check(batch):
             if isinstance(item, Finding):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from tuneworthy.data.findings import Batch, Finding, Found, RowRef, excerpt, many, that
+from tuneworthy.data.findings import Batch, Finding, Found, RowRef, RowWise, Seen, excerpt, many, that
+from tuneworthy.usecase import UseCase
 
 ENDS = 0.95
 """Share of the outputs that must end with a full stop or the like before one without counts as cut off."""
@@ -37,7 +39,7 @@ _CLOSED = re.compile(r"""[.!?…:;。！？)\]}"'”’»>*`]\s*$""")
 def check(batch: Batch) -> Found:
     """Everything about the form of a row."""
     yield from _unreadable(batch)
-    yield from _matching(batch)
+    yield from ROW_WISE(batch)
     yield from _cut(batch)
     yield from _too_long(batch)
 
@@ -54,66 +56,6 @@ def _unreadable(batch: Batch) -> Iterator[Finding]:
             rows=rows,
             next="repair these lines; or set them aside: tuneworthy data import FILE --skip-bad",
         )
-
-
-def _matching(batch: Batch) -> Iterator[Finding]:
-    """Defects that a look at one row shows."""
-    kinds: list[tuple[str, Callable[[str, str], str], str, str, str, str]] = [
-        (
-            "leftover",
-            _leftover,
-            "carry",
-            "parts of a template or special tokens",
-            "the model learns to write them, and a special token can end an answer early",
-            "correct the export that wrote them, and import again",
-        ),
-        (
-            "refusal",
-            _refusal,
-            "refuse",
-            "to answer in a chat model's words",
-            "the model learns to refuse where it should answer",
-            "write the answer that is wanted, or leave the row out: tuneworthy data fix --drop",
-        ),
-        (
-            "placeholder",
-            _placeholder,
-            "have",
-            "a sign for `nothing` as their output",
-            "the model learns to answer with it",
-            "fill in the answer, or leave the row out: tuneworthy data fix --drop",
-        ),
-        (
-            "damaged_text",
-            _damaged,
-            "hold",
-            "damaged characters or remains of HTML",
-            "the model learns to read and write what no user types",
-            "tuneworthy data fix --rule encoding (every repair is on record)",
-        ),
-        (
-            "stray_space",
-            _stray,
-            "have",
-            "white space around their output",
-            "an exact scorer counts it, and the model learns it",
-            "tuneworthy data fix --rule trim",
-        ),
-    ]
-    texts = list(zip(batch.inputs, batch.outputs, strict=True))
-    for kind, look, verb, what, why, next_step in kinds:
-        rows = [(number, note) for number, (asked, wanted) in enumerate(texts) if (note := look(asked, wanted))]
-        if rows:
-            yield Finding(
-                check="shape",
-                kind=kind,
-                severity="review",
-                what=f"{that(len(rows), verb)} {what}",
-                why=why,
-                rows=tuple(batch.ref(number, note) for number, note in rows),
-                share=batch.share(len(rows)),
-                next=next_step,
-            )
 
 
 def _leftover(asked: str, wanted: str) -> str:
@@ -202,3 +144,82 @@ def _too_long(batch: Batch) -> Iterable[Finding]:
             share=batch.share(len(rows)),
             next="raise output.max_tokens in usecase.toml, or shorten these outputs",
         )
+
+
+# --- what a look at one row shows ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Kind:
+    look: Callable[[str, str], str]
+    """(input, output) → what is wrong; empty = nothing"""
+    verb: str
+    what: str
+    why: str
+    next: str
+
+
+_KINDS = {
+    "leftover": _Kind(
+        _leftover,
+        "carry",
+        "parts of a template or special tokens",
+        "the model learns to write them, and a special token can end an answer early",
+        "correct the export that wrote them, and import again",
+    ),
+    "refusal": _Kind(
+        _refusal,
+        "refuse",
+        "to answer in a chat model's words",
+        "the model learns to refuse where it should answer",
+        "write the answer that is wanted, or leave the row out: tuneworthy data fix --drop",
+    ),
+    "placeholder": _Kind(
+        _placeholder,
+        "have",
+        "a sign for `nothing` as their output",
+        "the model learns to answer with it",
+        "fill in the answer, or leave the row out: tuneworthy data fix --drop",
+    ),
+    "damaged_text": _Kind(
+        _damaged,
+        "hold",
+        "damaged characters or remains of HTML",
+        "the model learns to read and write what no user types",
+        "tuneworthy data fix --rule encoding (every repair is on record)",
+    ),
+    "stray_space": _Kind(
+        _stray,
+        "have",
+        "white space around their output",
+        "an exact scorer counts it, and the model learns it",
+        "tuneworthy data fix --rule trim",
+    ),
+}
+
+
+def _look(batch: Batch) -> dict[str, list[Seen]]:
+    texts = list(zip(batch.inputs, batch.outputs, strict=True))
+    found = {
+        kind: [Seen(row=batch.ref(n, note)) for n, pair in enumerate(texts) if (note := defect.look(*pair))]
+        for kind, defect in _KINDS.items()
+    }
+    return {kind: rows for kind, rows in found.items() if rows}
+
+
+def _tell(usecase: UseCase, rows: int, kind: str, seen: Sequence[Seen]) -> Finding:
+    defect = _KINDS[kind]
+    return Finding(
+        check="shape",
+        kind=kind,
+        severity="review",
+        what=f"{that(len(seen), defect.verb)} {defect.what}",
+        why=defect.why,
+        rows=tuple(one.row for one in seen),
+        share=round(len(seen) / rows, 6),
+        next=defect.next,
+    )
+
+
+ROW_WISE = RowWise(_look, _tell)
+"""Leftovers, refusals, placeholders, damaged texts, stray white space."""
