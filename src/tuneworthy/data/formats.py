@@ -277,8 +277,9 @@ def _mapped(mapping: dict[str, str], columns: frozenset[str], seen: _Seen) -> Fo
 
 
 def _unlike(what: str, name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"{what}; did you mean {near[0]!r}?" if near else f"{what}; known: {', '.join(known)}"
+    near = get_close_matches(name, known[:1_000], n=1)  # a comparison with each: a million of them takes minutes
+    listed = ", ".join(column[:40] for column in known[:20]) + (", …" if len(known) > 20 else "")
+    return f"{what}; did you mean {near[0]!r}?" if near else f"{what}; known: {listed}"
 
 
 # --- shared --------------------------------------------------------------------------------------
