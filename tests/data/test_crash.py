@@ -14,6 +14,7 @@ from test_engine import DIRTY, make, row, rows_of
 
 from tuneworthy import flow
 from tuneworthy.data import decisions, engine, redact
+from tuneworthy.data.unlabelled import ToLabel
 from tuneworthy.records import Example
 
 WRITES = ("fsync", "replace", "chmod", "unlink", "truncate", "mkdir")
@@ -102,6 +103,14 @@ def locked_up(folder: Path) -> None:
     redacted(folder)
 
 
+def filled_in(folder: Path) -> None:
+    """Two rows with labels, one that waits."""
+    rows = [ToLabel(input=row(n)["input"], source="new.jsonl", expected=row(n)["expected"]) for n in (60, 61)]
+    rows.append(ToLabel(input=row(62)["input"], source="new.jsonl"))
+    text = "".join(f"{one.model_dump_json()}\n" for one in rows)
+    engine.open_project(folder).to_label_file.write_text(text, "utf-8")
+
+
 VERBS = {
     "import over examples": Verb(
         lambda folder: flow.import_data(source(folder), folder, mapping=None, skip_bad=True), CLEAN
@@ -120,6 +129,7 @@ VERBS = {
         SECRET,
         before=locked_up,
     ),
+    "label --take": Verb(flow.take_labels, CLEAN, before=filled_in),
     "split": Verb(flow.split, CLEAN),
     "statement": Verb(lambda folder: engine.write_statement(folder, None), CLEAN),
 }

@@ -221,8 +221,16 @@ class TestPassages:
     @given(st.text(alphabet="ab .!\n", max_size=60), st.text(alphabet="ab .!\n", max_size=60))
     def test_it_does_not_matter_which_comes_first(self, one, two):
         one, two = (f"{self.PASSAGE} {text}" for text in (one, two))
-        assert template.other_questions(one, two) == template.other_questions(two, one)
-        assert not template.other_questions(one, one)
+        passages = template.Passages([one, two])
+        assert passages.other_questions(one, two) == passages.other_questions(two, one)
+        assert not passages.other_questions(one, one)
+
+    def test_what_many_rows_share_is_a_prompt_and_no_passage(self):
+        dice = random.Random(5)
+        asked = [sentence(dice, 6) for _ in range(template.FEWEST_ROWS)]
+        texts = [f"{self.PASSAGE} {text}" for text in [*asked, asked[0].replace(" ", " so ", 1)]]
+        assert not template.Passages(texts).other_questions(texts[0], f"{self.PASSAGE} {asked[1]}")
+        assert template.Passages(texts[:2]).other_questions(texts[0], texts[1])
 
 
 @pytest.mark.parametrize("characters", [near.CHARACTERS, 0], ids=["by characters", "by words"])
@@ -233,7 +241,7 @@ def test_under_a_prompt_of_any_length_the_same_rows_are_duplicates(monkeypatch, 
     texts += [f"{text} {word(dice)}" for text in texts[:10]] + [text.upper() for text in texts[20:25]]
     found = {}
     for words in (0, 60, 200, 400):
-        prompt = sentence(random.Random(words), words)
+        prompt = ". ".join(sentence(random.Random(n), 10) for n in range(words // 10))
         batch = Batch(make_usecase(), rows(*(f"{prompt} {text}".strip() for text in texts)))
         found[words] = {f.kind: sorted(ref.where for ref in f.rows) for f in duplicates.check(batch)}
     assert len(found[0]["near"]) == 20

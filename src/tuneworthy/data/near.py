@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tuneworthy.data import grams, shingles
-from tuneworthy.data.template import other_questions, without_template
+from tuneworthy.data.template import Passages, without_template
 from tuneworthy.records import Case, Example, Input, Record
 
 CHARACTERS = 2_000_000
@@ -77,10 +77,11 @@ def leaks(examples: Sequence[Example], cases: Sequence[Case]) -> tuple[Leak, ...
     ids = {text: cases[numbers[0]].id for text, numbers in theirs.items()}
     asked, learned = list(theirs), [text for text in mine if text not in theirs]
     found = {text: (1.0, ids[text]) for text in mine if text in theirs}
+    passages = Passages(input_text(fields) for fields in [*(c.input for c in cases), *(e.input for e in examples)])
     for left, right, similarity in pairs(asked, learned):
         case, text = asked[left], learned[right - len(asked)]
         raw = (input_text(cases[theirs[case][0]].input), input_text(examples[mine[text][0]].input))
-        if similarity > found.get(text, (0.0, ""))[0] and not other_questions(*raw):
+        if similarity > found.get(text, (0.0, ""))[0] and not passages.other_questions(*raw):
             found[text] = (min(1.0, similarity), ids[case])
     told = [
         Leak(case=case, example=examples[n].name, kind="exact" if text in theirs else "near", similarity=similarity)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.data import near
-from tuneworthy.data.template import other_questions
+from tuneworthy.data.template import Passages
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ def find(inputs: Sequence[str], clusters: Sequence[str] = ()) -> Neighbours:
     rows = [tuple(numbers) for numbers in holders.values()]
     declared = [{clusters[row] for row in held} if clusters else {""} for held in rows]
     close = near.pairs(list(holders))
+    passages = Passages(inputs)
     found = [
         pair
         for pair in close
         if (len(declared[pair[0]] | declared[pair[1]]) > 1 or "" in declared[pair[0]])
-        and not other_questions(inputs[rows[pair[0]][0]], inputs[rows[pair[1]][0]])
+        and not passages.other_questions(inputs[rows[pair[0]][0]], inputs[rows[pair[1]][0]])
     ]
     return Neighbours(
         texts=tuple(holders),

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
 from itertools import takewhile
 
 FEWEST_ROWS = 20
@@ -66,22 +66,36 @@ def _edges(rows: Sequence[Sequence[str]]) -> list[int]:
 # --- a passage that a few rows ask about ---------------------------------------------------------
 
 
-def other_questions(one: str, two: str) -> bool:
-    """Whether two texts share whole sentences (SHORTEST_EDGE words of them), and each also says what the other does
-    not: two questions about one passage, in one text or in two fields. A copy with something changed, put in or left
-    out is not that.
+class Passages:
+    """Tells questions about one passage from copies of a row."""
 
-    Args:
-        one, two: as they are, with their line breaks: sentences end at them too.
-    """
-    first, second = _sentences(one), _sentences(two)
-    if len(first) < 2 or len(second) < 2:
-        return False
-    shared = first & second
-    if sum(len(_WORD.findall(part)) * times for part, times in shared.items()) < SHORTEST_EDGE:
-        return False
-    mine, theirs = (" ".join((side - shared).elements()) for side in (first, second))
-    return bool(mine and theirs) and _alike(mine, theirs) < SAME_QUESTION
+    def __init__(self, texts: Iterable[str]) -> None:
+        """`texts`: all rows as they are, with their line breaks: sentences end at them too."""
+        self._texts = tuple(texts)
+
+    @cached_property
+    def _templates(self) -> frozenset[str]:
+        """Sentences of so many rows that they are a prompt rather than a passage."""
+        counts = Counter(part for text in self._texts for part in _sentences(text))
+        return frozenset(part for part, rows in counts.items() if rows >= FEWEST_ROWS)
+
+    def other_questions(self, one: str, two: str) -> bool:
+        """Whether two texts share whole sentences (SHORTEST_EDGE words of them), and each also says what the other does
+        not, in one text or in two fields. A copy with something changed, put in or left out is not that."""
+        first, second = _sentences(one), _sentences(two)
+        if len(first) < 2 or len(second) < 2:
+            return False
+        shared = first & second
+        if _words(shared) < SHORTEST_EDGE:
+            return False
+        mine, theirs = (" ".join((side - shared).elements()) for side in (first, second))
+        if not mine or not theirs or _alike(mine, theirs) >= SAME_QUESTION:
+            return False
+        return _words(Counter({part: n for part, n in shared.items() if part not in self._templates})) >= SHORTEST_EDGE
+
+
+def _words(sentences: Counter[str]) -> int:
+    return sum(len(_WORD.findall(part)) * times for part, times in sentences.items())
 
 
 @lru_cache(maxsize=5_000)  # a row of a large group is compared with all others of it
