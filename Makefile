@@ -30,6 +30,7 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/concepts/simulated-projects.md
 	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.scorers
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.price
 	$(RACES)/python -m benchmarks.data_peers

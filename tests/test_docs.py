@@ -76,3 +76,15 @@ def test_the_lock_file_names_exact_versions_of_every_dependency_that_make_instal
     names = {re.split(r"[<>=!\[; ]", dependency)[0].lower() for dependency in wanted}
     assert names <= pinned
     assert "torch==2.13.0" in lines
+
+
+def test_every_test_that_the_page_on_statistics_names_exists() -> None:
+    root = Path(__file__).parents[1]
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs" / "concepts" / "statistics.md").read_text("utf-8")))
+    written = {
+        name
+        for path in (root / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
+    assert len(named) > 30
+    assert named <= written, sorted(named - written)
