@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from judging import FACTS, HONEST, LIKES_LENGTH, LIKES_THE_FIRST, judged_folder, material
 from test_flow import Watcher
 from tuneworthy import cli, flow
-from tuneworthy.errors import JudgeNotCalibrated, SuiteChanged, TuneworthyError
+from tuneworthy.errors import DataError, JudgeNotCalibrated, SuiteChanged, TuneworthyError
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import Vote
 
@@ -116,6 +116,23 @@ def test_a_damaged_calibration_is_refused(folder):
     (folder / "suite" / "judge.json").write_text("{")
     with pytest.raises(JudgeNotCalibrated, match="cannot be read"):
         flow.lock_suite(folder, again=False)
+
+
+def test_answers_of_a_run_are_drafted_for_people_under_code_names(folder, tmp_path):
+    flow.calibrate_judge(folder, None)
+    flow.lock_suite(folder, again=False)
+    record = flow.run(folder, Watcher())
+    file = tmp_path / "draft.jsonl"
+    assert flow.draft_labels(folder, file) == len(file.read_text().splitlines()) > 40
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["arm"] for row in rows} <= {f"arm {n}" for n in range(1, len(record.arms) + 1)}
+    assert not any(arm.name in json.dumps(row) for row in rows for arm in record.arms)
+    assert {row["right"] for row in rows} == {None}
+    with pytest.raises(DataError, match="there already"):
+        flow.draft_labels(folder, file)
+    (folder / "suite" / "judged.jsonl").unlink()
+    file.write_text("".join(f"{json.dumps({**row, 'right': row['output'] in FACTS})}\n" for row in rows))
+    assert flow.calibrate_judge(folder, file).n == len(rows)
 
 
 def test_people_vote_blind_and_their_votes_calibrate_a_pairwise_judge(folder, tmp_path):

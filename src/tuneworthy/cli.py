@@ -323,12 +323,18 @@ def suite_judge(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="What people said, one JSON object a line; kept with the suite.")
     ] = None,
+    draft: Annotated[
+        Path | None, typer.Option("--draft", help="Write answers of the last run to this file, for people to judge.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Hold the judge against people: agreement, bias, and whether it may carry the bar. Exit 3 when it may not."""
     from tuneworthy import flow
     from tuneworthy.printing import judge
 
+    if draft:
+        judge.drafted(flow.draft_labels(folder, draft), draft, folder, as_json=json)
+        return
     raise typer.Exit(judge.calibrated(flow.calibrate_judge(folder, labels), folder, as_json=json))
 
 

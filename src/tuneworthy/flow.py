@@ -494,6 +494,22 @@ def calibrate_judge(folder: Path, labels: Path | None) -> Calibration:
     return found
 
 
+def draft_labels(folder: Path, out: Path) -> int:
+    """Write answers of the last run for people to judge; how many."""
+    project = open_project(folder)
+    record = last_run(project)
+    cases = {case.id: case for case in read.read_cases(project.cases_file, project.usecase)}
+    answers = {
+        arm.name: [
+            (cases[row.id], row.outputs[arm.name].text)
+            for row in record.cases
+            if row.id in cases and arm.name in row.outputs
+        ]
+        for arm in record.arms
+    }
+    return judged.write_draft(out, answers, seed=project.usecase.seed)
+
+
 def blind_pairs(folder: Path, reference: str, candidate: str, out: Path) -> BlindKey:
     """Write the answers of two arms of the last run as pairs that do not say whose they are; the key lies apart."""
     project = open_project(folder)

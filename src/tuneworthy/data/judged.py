@@ -10,19 +10,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tuneworthy.content import write_whole
+from tuneworthy.content import digest, write_whole
 from tuneworthy.data.files import read_rows
 from tuneworthy.data.values import read_input
 from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.side_by_side import BlindKey, BlindPair
 from tuneworthy.project import Project
-from tuneworthy.records import JudgedAnswer, Vote
+from tuneworthy.records import Case, JudgedAnswer, Vote
 from tuneworthy.usecase import UseCase
 
 Row = TypeVar("Row", JudgedAnswer, Vote)
@@ -83,6 +84,38 @@ def take(source: Path, project: Project) -> None:
     write_whole(project.judged_file, content)
 
 
+def write_draft(path: Path, answers: Mapping[str, Sequence[tuple[Case, str]]], *, seed: int, most: int = 100) -> int:
+    """Write answers of arms for people to judge, in a drawn order and under code names; how many were written. The same
+    answer to the same case is written once.
+
+    Args:
+        answers: arm → its answers by case.
+
+    Raises:
+        DataError: the file is there already, or there is no answer.
+    """
+    _require_new(path)
+    draw = random.Random(seed)
+    arms = draw.sample(sorted(answers), len(answers))
+    rows = {
+        digest([case.id, text]): {
+            "input": dict(case.input),
+            "output": text,
+            "expected": case.expected,
+            "evidence": case.evidence,
+            "arm": f"arm {number}",
+        }
+        for number, arm in enumerate(arms, start=1)
+        for case, text in answers[arm]
+        if text.strip()
+    }
+    if not rows:
+        raise DataError("the last run holds no answer to judge", [], next="run: tuneworthy run")
+    chosen = draw.sample(sorted(rows), min(most, len(rows)))
+    _write(path, ({**rows[name], "right": None, "why": "", "by": ""} for name in chosen))
+    return len(chosen)
+
+
 def write_pairs(path: Path, pairs: Iterable[BlindPair]) -> None:
     """Write blind pairs for people to vote on: `better`, `why` and `by` are theirs.
 
@@ -90,12 +123,8 @@ def write_pairs(path: Path, pairs: Iterable[BlindPair]) -> None:
         DataError: the file is there already; votes may stand in it.
         StorageError: the folder cannot be written.
     """
-    if path.exists():
-        raise DataError(
-            "this file is there already, perhaps with votes in it", [], next="name another file", where=str(path)
-        )
-    rows = ({**pair.model_dump(mode="json"), "better": None, "why": "", "by": ""} for pair in pairs)
-    write_whole(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    _require_new(path)
+    _write(path, ({**pair.model_dump(mode="json"), "better": None, "why": "", "by": ""} for pair in pairs))
 
 
 def key_to(votes: Sequence[Vote], project: Project, reference: str, candidate: str) -> BlindKey:
@@ -119,6 +148,17 @@ def key_to(votes: Sequence[Vote], project: Project, reference: str, candidate: s
             next=f"run: tuneworthy compare {key.reference} {key.candidate} --votes FILE",
         )
     return key
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise DataError(
+            "this file is there already, perhaps with votes in it", [], next="name another file", where=str(path)
+        )
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    write_whole(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
 
 
 def _labels(path: Path, usecase: UseCase) -> tuple[JudgedAnswer, ...] | tuple[Vote, ...]:

@@ -74,6 +74,16 @@ def _shares(found: Calibration) -> list[tuple[str, Interval | None, str]]:
     ]
 
 
+def drafted(count: int, path: Path, folder: Path, *, as_json: bool) -> None:
+    """Where the answers to judge lie."""
+    console = people(as_json)
+    console.print(f"Written: {path} ({count} answers)", soft_wrap=True, markup=False)
+    console.print("Fill in `right` (true or false), `why` and `by`; the arms have code names.")
+    next_step(console, "suite judge", folder, "hold the judge against them", f"--labels {path}")
+    if as_json:
+        machine({"answers": str(path), "count": count})
+
+
 def blind(key: BlindKey, path: Path, folder: Path, *, as_json: bool) -> None:
     """Where the pairs lie."""
     console = people(as_json)
