@@ -15,7 +15,7 @@ from tuneworthy.measure import diagnose as diagnosing
 from tuneworthy.measure.causes import POINTS_TO, Cause, Outcomes, classify
 from tuneworthy.measure.diagnose import Interventions, diagnose
 from tuneworthy.measure.evaluate import Yardstick, measure
-from tuneworthy.measure.interventions import _deranged, shaped, shuffled_targets
+from tuneworthy.measure.interventions import Reasoning, _deranged, shaped, shuffled_targets
 from tuneworthy.measure.passages import find_gold
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.project import Project, open_project
@@ -180,6 +180,10 @@ class World:
         if cause == "consistency":
             return request.decoding.temperature > 0 and request.decoding.seed % 2 == 1
         return cause in ("right", "format", "measurement")
+
+    def of(self, question: str) -> str:
+        """The id of the case with this question."""
+        return next(case.id for case in self.cases if case.input["question"] == question)
 
     @property
     def base(self) -> Candidate:
@@ -355,6 +359,15 @@ def test_without_evidence_gold_is_the_passage_that_holds_the_answer(world: World
     gold = find_gold(bare, world.sources)
     assert all(case.evidence in gold.passages[case.id].text for case in right)
     assert "hold the expected answer, for 5 of 5" in gold.origin
+
+
+def test_an_answer_of_one_line_used_no_room_to_reason(world: World) -> None:
+    question = next(q for q, cause in world.cause.items() if cause == "reasoning")
+    given = {digest({"question": question}): find_gold(world.cases, world.sources).passages[world.of(question)]}
+    answerer = Reasoning(world.base, world.sources, given)
+    assert [answer.text for answer in answerer.answer([{"question": question}])] == [world.wanted[question]]
+    other = next(q for q, cause in world.cause.items() if cause == "right")
+    assert [answer.text for answer in answerer.answer([{"question": other}])] == [""]
 
 
 def test_without_documents_and_evidence_there_is_no_gold(world: World) -> None:

@@ -50,19 +50,19 @@ class Reasoning(Given):
         super().__init__(candidate.model_copy(update={"prompt": prompt, "decoding": decoding}), sources, given)
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
-        """The last line of each answer."""
+        """The last line of each answer that has several."""
         done = None if on_done is None else lambda index, answer: on_done(index, _last_line(answer))
         return [_last_line(answer) for answer in super().answer(inputs, done)]
 
     @cached_property
     def key(self) -> str:
-        return digest(["reasoning", super().key])
+        return digest(["last of several lines", super().key])
 
 
 def _last_line(answer: Answer) -> Answer:
-    lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
-    last = lines[-1].removeprefix("Answer:").strip() if lines else ""
-    return answer.model_copy(update={"text": last})
+    """Empty where the answer is one line: no use was made of the room, so what mended it would be another wording."""
+    *before, last = [line.strip() for line in answer.text.splitlines() if line.strip()] or [""]
+    return answer.model_copy(update={"text": last.removeprefix("Answer:").strip() if before else ""})
 
 
 def shuffled_targets(candidate: Candidate, sources: Sources) -> tuple[Candidate, Sources]:
