@@ -185,7 +185,7 @@ def _canaries() -> Iterator[str]:
     yield (
         "Six secrets of five digits at each count among the rows of `ticket-triage`, and six that are never trained on. "
         "Exposure in bits of 16.6 (exact, by enumeration of all 100,000; mean and range); out = the model writes the "
-        f"secret when it is asked. A secret that was never seen has {canaries.UNSEEN_BITS:.2f} bits on average."
+        f"secret when it is asked. A row is read once an epoch. A secret that was never seen has {canaries.UNSEEN_BITS:.2f} bits on average."
     )
     yield ""
     yield "| method | epoch | task | never seen | once | 4 times | 16 times | out: once | 4 | 16 |"

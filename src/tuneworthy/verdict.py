@@ -213,8 +213,10 @@ def _beside_the_task(facts: Facts) -> Iterator[str]:
                 "load the adapter for this task only"
             )
     if facts.evidence.probes:
-        told = facts.evidence.probes.warnings(files=False)
-        yield from (f"beside the task, {warning}" for warning in told)
+        told = list(facts.evidence.probes.warnings(files=False))
+        if told:
+            more = f", and {len(told) - 1} more to mind in the report" if told[1:] else ""
+            yield f"beside the task, {told[0]}{more}"
 
 
 _RULES: tuple[Callable[[Facts], Verdict | None], ...] = (

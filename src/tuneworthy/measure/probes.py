@@ -26,7 +26,7 @@ from tuneworthy.records import Record
 ProbeName = Literal["fit", "drift", "refusals", "robustness", "copying", "files", "canaries", "staleness", "unknown"]
 NAMES: tuple[ProbeName, ...] = get_args(ProbeName)
 CHEAP: tuple[ProbeName, ...] = ("fit", "drift", "refusals", "robustness", "copying", "files")
-"""what every run measures; with the pocket model together some ten seconds a trained lever (docs/concepts/probes.md)"""
+"""what every run measures; with the pocket model 8 s of CPU in all (docs/concepts/probes.md)"""
 
 
 class Probes(Record):
