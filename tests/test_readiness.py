@@ -7,6 +7,7 @@ import pytest
 
 from small import LABELS, USECASE, small_usecase
 from tuneworthy import flow, readiness
+from tuneworthy.cli import main
 from tuneworthy.errors import DataError, SuiteChanged
 from tuneworthy.ground import prepare
 from tuneworthy.project import open_project
@@ -157,6 +158,37 @@ def test_a_model_that_cannot_be_trained_here(gates, base, missing):
     gate = gates(('"pocket"', base))["hardware"]
     assert (gate.state, gate.missing) == ("failed", missing)
     assert gate.next
+
+
+JUDGE = """[judge]
+rubric = "Right when the team is the one that has to act."
+[judge.model]
+base = "gpt"
+endpoint = "https://judge.example/v1"
+[budget]"""
+
+
+def test_a_judge_outside_of_the_posture_closes_the_gate(gates):
+    gate = gates(("[budget]", JUDGE))["hardware"]
+    assert gate.state == "failed"
+    assert "judge.model.endpoint names judge.example" in gate.found
+
+
+def test_a_judge_outside_of_the_posture_stops_a_run_with_exit_3(tmp_path, monkeypatch, capsys):
+    small_usecase(tmp_path, usecase=USECASE.replace("[budget]", JUDGE))
+    monkeypatch.setattr("sys.argv", ["tuneworthy", "run", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert "judge.example" in capsys.readouterr().err
+
+
+def test_a_licence_that_forbids_the_use_closes_the_gate(gates, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n", "utf-8")
+    gate = gates(('"pocket"', '"./m"'))["use_case"]
+    assert gate.state == "failed"
+    assert "CC BY-NC 4.0 allows no commercial use" in gate.missing
 
 
 def test_too_little_memory(gates):

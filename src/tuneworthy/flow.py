@@ -41,6 +41,7 @@ from tuneworthy.measure.probes import ProbeName, Probes
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
+from tuneworthy.plan import privacy
 from tuneworthy.plan.calibrate import MeasuredSpeed
 from tuneworthy.plan.calibrate import save as save_speed
 from tuneworthy.plan.records import Plan
@@ -105,8 +106,13 @@ def _why_not_train(ladder: Ladder, gates: Sequence[GateResult], everything: bool
 
 
 def open_bench(ground: Ground, may_not_train: str = "") -> Bench:
-    """The bench that levers work at: the base model and what else answers."""
+    """The bench that levers work at: the base model and what else answers.
+
+    Raises:
+        PrivacyRefused: the use case names an address that its privacy posture forbids.
+    """
     usecase, project = ground.usecase, ground.project
+    privacy.require_posture(usecase, privacy.load())
     wanted = usecase.output.kind == "label" or project.docs is not None
     sources = Sources(
         usecase=usecase,

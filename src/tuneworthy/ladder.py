@@ -29,7 +29,9 @@ from tuneworthy.measure.probes import CHEAP, ProbeName
 from tuneworthy.measure.slices import Slice, slices
 from tuneworthy.measure.spent import TokenPrice, spent
 from tuneworthy.measure.statistics import holm
+from tuneworthy.plan import after_run
 from tuneworthy.plan.prices import token_price
+from tuneworthy.plan.records import BreakEven
 from tuneworthy.records import Arm, Candidate, CaseResult, Comparison, Interval, LeverResult
 from tuneworthy.runs import ArmReport, CaseOutput, CaseRow, GateResult, RunRecord, SuiteSummary, Timing
 from tuneworthy.seams import Lever
@@ -58,10 +60,6 @@ DECIDING_LIBRARIES = (
     "bm25s",
 )
 """Their versions can change a number, so every record names them."""
-
-
-NOT_LOOKED_AT = ("the sum in euros", "the licence duties of the base model")
-"""What a run does not measure; the verdict says so."""
 
 
 class Listener(Protocol):
@@ -221,7 +219,7 @@ class Ladder:
             retention=self.bench.retentions.get(best) if best else None,
             probes=self.bench.probes.get(best) if best else None,
             diagnosis=self.diagnosis,
-            unmeasured=NOT_LOOKED_AT,
+            unmeasured=after_run.unmeasured(self.worth(), after_run.licence_of(self.ground)),
             discordance=self._discordance(),
             slices=tuple(part for parts in self.slices().values() for part in parts),
             wordings=self._wordings(),
@@ -257,6 +255,10 @@ class Ladder:
         }
         return {name: parts for name, parts in found.items() if parts}
 
+    def worth(self) -> BreakEven:
+        """When each measured lever pays against the one that it is held against."""
+        return after_run.worth(self.ground, self.comparisons())
+
     def record(self, evidence: Evidence, verdict: Verdict, gates: Sequence[GateResult], started: datetime) -> RunRecord:
         """Everything that this climb found out."""
         ground, finished = self.ground, datetime.now(UTC)
@@ -285,6 +287,8 @@ class Ladder:
             probes=dict(self.bench.probes),
             retention={name: kept.model_dump(mode="json") for name, kept in self.bench.retentions.items()},
             diagnosis=self.diagnosis,
+            money=self.worth().model_dump(mode="json"),
+            licence=held.model_dump(mode="json") if (held := after_run.licence_of(ground)) else {},
             cases=tuple(self._rows()),
             versions={name: version(name) for name in DECIDING_LIBRARIES},
             not_measured=tuple(self._not_measured()),

@@ -16,6 +16,7 @@ from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
 from tuneworthy.models.local.files import resolve
 from tuneworthy.models.open import SCRIPTED
+from tuneworthy.plan import after_run, privacy
 from tuneworthy.plan.architecture import read_config
 from tuneworthy.plan.memory import GIB, for_run
 from tuneworthy.plan.method import ENOUGH_EXAMPLES
@@ -71,6 +72,15 @@ def _use_case(ground: Ground) -> GateResult:
             found=found,
             missing="no description of the task",
             next='write in usecase.toml who asks, and what they do with the answer: description = "…"',
+        )
+    held = after_run.licence_of(ground)
+    if held is not None and held.answer == "not allowed":
+        return GateResult(
+            gate="use_case",
+            state="failed",
+            found=found,
+            missing=f"a licence for this use: {held.refusals[0].what}",
+            next=held.refusals[0].next,
         )
     return GateResult(gate="use_case", state="passed", found=found)
 
@@ -165,6 +175,15 @@ def _in_a_line(problem: TuneworthyError) -> str:
 
 def _hardware(ground: Ground) -> GateResult:
     usecase = ground.usecase
+    outside = [c for c in privacy.contacts(usecase, privacy.load()) if c.answer == "refused"]
+    if outside:
+        return GateResult(
+            gate="hardware",
+            state="failed",
+            found=f"privacy: {usecase.privacy}, and {outside[0].key} names {outside[0].host}",
+            missing=f"a host that the posture allows: {outside[0].reason}",
+            next="name a host of your own network, or change privacy in usecase.toml if sending the data is allowed",
+        )
     if usecase.model.endpoint or usecase.model.base == SCRIPTED:
         return GateResult(
             gate="hardware",

@@ -190,6 +190,10 @@ class RunRecord(Record):
     """trained lever → what else training did: overfitting, drift, refusals, robustness, copying, canaries, staleness"""
     diagnosis: Diagnosis | None = None
     """why the base fails on the development split; None where a cheap lever met the bar, or it was not measured"""
+    money: dict[str, JsonValue] = Field(default_factory=dict)
+    """when each lever pays (BreakEven of plan/records.py); empty in records of older versions"""
+    licence: dict[str, JsonValue] = Field(default_factory=dict)
+    """the base model's licence (Licence of plan/records.py); empty where its weights are not here"""
     cases: tuple[CaseRow, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     """library → version"""

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -138,6 +138,7 @@ def figures(draw: st.DrawFn, unit: str) -> Figure:
     return estimate(value, unit, "x", low=low, high=high)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     gain=st.lists(st.floats(-1, 1), min_size=3, max_size=3).map(sorted),
     once=figures("EUR"),

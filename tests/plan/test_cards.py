@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.plan.cards import front_matter, read_card
@@ -38,12 +38,14 @@ def test_front_matter_that_is_none_is_told(text: str, trouble: str) -> None:
     assert isinstance(found, dict)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_no_card_stops_the_plan(text: str) -> None:
     found, _ = front_matter(f"---\n{text}\n---\n")
     assert all(isinstance(key, str) for key in found)
 
 
+@settings(deadline=None)
 @given(
     readme=st.binary(max_size=200),
     config=st.one_of(st.binary(max_size=80), st.sampled_from([b"[]", b"{}", b'{"_name_or_path": 7}', b'{"a":' * 9000])),

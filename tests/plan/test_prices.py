@@ -3,7 +3,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.errors import DataError
@@ -101,6 +101,7 @@ def test_fresh_prices_are_not_told() -> None:
     assert SHIPPED.warnings([offer]) == ()
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=120) | st.sampled_from(["rate = 1", "[offer]\n", "offer = 3", "[[offer]]\n", "[[rate]]\nvalue=1"])
 )

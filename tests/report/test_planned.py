@@ -34,5 +34,13 @@ def test_the_plan_has_its_section_with_plots_numbers_and_refusals(plan):
     assert f"{plan.memory.of('lora').need.value:,.1f}" in page
 
 
+def test_money_and_law_of_the_plan_stand_in_its_section(plan):
+    page = render(sample(), plan)
+    assert "rows still missing" in page
+    assert "not measured" in page  # on premises nothing may be rented, so the GPU has no price
+    assert "below the compute criterion" in page
+    assert "Information with sources, not legal advice." in page
+
+
 def test_without_a_plan_there_is_no_section():
     assert 'id="plan"' not in render(sample())

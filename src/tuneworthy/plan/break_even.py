@@ -45,11 +45,23 @@ class Alternative:
     """EUR/month, more than the reference costs"""
 
 
-def break_even(alternatives: Sequence[Alternative], stated: Value, *, seed: int, horizon: int = HORIZON) -> BreakEven:
-    """The sum for each lever; where it cannot be done, why not and what to measure."""
+def break_even(
+    alternatives: Sequence[Alternative],
+    stated: Value,
+    *,
+    seed: int,
+    horizon: int = HORIZON,
+    planned: tuple[Figure, Figure] | None = None,
+) -> BreakEven:
+    """The sum for each lever; where it cannot be done, why not and what to measure.
+
+    Args:
+        planned: EUR once and per month of what is planned, to tell which gain it would need.
+    """
     value, volume = _stated(stated.right_answer_eur, "EUR"), _stated(stated.volume_per_month, "answers/month")
     why_not = _why_not(stated, alternatives)
-    held = BreakEven(possible=not why_not, why_not=why_not, value=value, volume=volume, horizon=horizon)
+    needed = _needed(*planned, value, volume, horizon, seed) if planned else None
+    held = BreakEven(possible=not why_not, why_not=why_not, value=value, volume=volume, horizon=horizon, needed=needed)
     if why_not:
         return held
     paybacks = [_payback(a, value, volume, horizon, np.random.default_rng([seed, i])) for i, a in _able(alternatives)]
@@ -58,6 +70,19 @@ def break_even(alternatives: Sequence[Alternative], stated: Value, *, seed: int,
     return held.model_copy(
         update={"paybacks": tuple(paybacks), "draws": DRAWS, "seed": seed, "warnings": tuple(warnings)}
     )
+
+
+def _needed(once: Figure, monthly: Figure, value: Figure, volume: Figure, horizon: int, seed: int) -> Figure:
+    """Gain from which costs are earned within the horizon."""
+    for figure in (value, volume, once, monthly):
+        if figure.value is None:
+            return unknown("score", figure.source)
+    if not value.value or not volume.value:
+        return unknown("score", "a right answer, or the volume, is worth nothing: no gain pays")
+    dice = np.random.default_rng(seed)
+    worth = _triangle(value, _strata(dice)) * _triangle(volume, _strata(dice))
+    costs = _triangle(once, _strata(dice)) / horizon + _triangle(monthly, _strata(dice))
+    return _told(costs / worth, "score", f"(once ÷ {horizon} + monthly) ÷ (value × volume)")
 
 
 def _why_not(stated: Value, alternatives: Sequence[Alternative]) -> str:

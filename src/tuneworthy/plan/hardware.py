@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -213,8 +214,9 @@ def _smi() -> Sequence[tuple[str, float]]:
     return [(name.strip(), float(size) / 1024) for name, size in rows if size.strip().replace(".", "").isdigit()]
 
 
+@cache
 def _speed_here() -> tuple[float, float]:
-    """TFLOP/s of a matrix product and GB/s of a copy, the best of several within about half a second."""
+    """TFLOP/s of a matrix product and GB/s of a copy, the best of several within about half a second; timed once."""
     side = 1024
     a, b = np.ones((side, side), np.float32), np.ones((side, side), np.float32)
     product = _best(lambda: a @ b, 0.3)

@@ -23,6 +23,7 @@ from tuneworthy.errors import TuneworthyError
 from tuneworthy.ground import Ground
 from tuneworthy.models.local.files import resolve
 from tuneworthy.plan import calibrate, hardware, hours, memory, method, prices
+from tuneworthy.plan.costs import Costs, gpus_that_hold
 from tuneworthy.plan.hardware import CPU, Device, Found
 from tuneworthy.plan.hours import Amount
 from tuneworthy.plan.models import architecture_of
@@ -138,6 +139,10 @@ class _Planning:
             memory=self.memory,
             hours=self.hours,
             hardware=self.hardware,
+            euros=self.costs.euros,
+            break_even=self.costs.break_even,
+            licence=self.costs.licence,
+            privacy=self.costs.privacy,
             not_known=tuple(self.not_known),
         )
 
@@ -415,6 +420,21 @@ class _Planning:
             sky_yaml=hardware.sky_yaml(self.scenario, known, self.usecase.name, disk) if known else "",
             on_cpu=tuple(self._on_cpu()),
             warnings=(*self.prices.warnings(used), *self._hardware_warnings(offers)),
+        )
+
+    @cached_property
+    def costs(self) -> Costs:
+        held = None if self.gpu == CPU else self.device.memory.value
+        return Costs(
+            ground=self.ground,
+            scenario=self.scenario,
+            prices=self.prices,
+            today=self.today,
+            one_training=self.hours.one_training if self.hours else unknown("h", "the hours are not known"),
+            model=self.model,
+            answer_tokens=self.answer_tokens,
+            here=self._is_here(self.device),
+            least_gpus=gpus_that_hold(self.model, held),
         )
 
     def _hardware_warnings(self, offers: Sequence[Any]) -> list[str]:

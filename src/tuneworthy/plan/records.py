@@ -423,6 +423,8 @@ class BreakEven(Section):
     """months after which the net is told"""
     draws: int = 0
     seed: int = 0
+    needed: Figure | None = None
+    """gain in score from which what is planned has paid when the horizon ends; needs no measured gain"""
     paybacks: tuple[Payback, ...] = ()
 
 
@@ -484,8 +486,40 @@ class Licence(Section):
     """files that say different things"""
 
 
+class Contact(Record):
+    """One address that would be spoken to, judged by the privacy posture."""
+
+    key: str
+    """the field of usecase.toml, or the offer"""
+    host: str
+    answer: Literal["kept", "refused", "unknown"]
+    """kept = the posture is kept"""
+    reason: str = ""
+    source: str = ""
+
+
+class LawPoint(Record):
+    """Something that the law asks, as information."""
+
+    id: str
+    what: str
+    source: str
+    date: dt.date
+    """when it was read"""
+    verified: bool = True
+
+
 class Privacy(Section):
-    """Whether it agrees with the privacy posture and the law. Filled in by privacy.py."""
+    """Whether it agrees with the privacy posture, and what the law asks. Information, not legal advice."""
+
+    posture: str
+    contacts: tuple[Contact, ...] = ()
+    personal: dict[str, int] = {}
+    """kind of personal data → rows"""
+    compute_share: Figure
+    """tuning compute as a share of one third of the original's: above 1 one may become provider of a model"""
+    arithmetic: str = ""
+    law: tuple[LawPoint, ...] = ()
 
 
 class Plan(Record):

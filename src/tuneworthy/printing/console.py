@@ -7,9 +7,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from tuneworthy.records import Interval, Record
@@ -32,6 +33,19 @@ def people(as_json: bool) -> Console:
 def next_step(console: Console, verb: str, folder: Path, why: str, options: str = "") -> None:
     command = " ".join(part for part in ("tuneworthy", verb, shlex.quote(str(folder)), options) if part)
     console.print(Text(f"Next: {command}", style="bold"), Text(f"({why})", style="dim"), soft_wrap=True)
+
+
+def named(console: Console, name: str, text: str) -> None:
+    """A line with its name before it; lines without one stand below it."""
+    console.print(Text(f"{name:<10}", style="dim"), Text(text), sep="", soft_wrap=True)
+
+
+def grid(*columns: tuple[str, Literal["left", "right"]]) -> Table:
+    """An empty table without lines: name and side of each column."""
+    found = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name, side in columns:
+        found.add_column(name, justify=side, overflow="fold")
+    return found
 
 
 def machine(value: Record | Sequence[Record] | dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneworthy.plan.records import ArmHours, Figure, HardwareChoice, Hours, Memory, Plan, Section
-from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
+from tuneworthy.printing import money
+from tuneworthy.printing.console import MET, REFUSED, grid, machine, named, next_step, people
 from tuneworthy.report.wording import NOT_MEASURED
 
 
@@ -19,13 +20,14 @@ def plan(made: Plan, folder: Path, *, as_json: bool) -> int:
     console = people(as_json)
     console.print(Text(f"Plan for {made.use_case}: {_planned(made)}", style="bold"), soft_wrap=True)
     if made.method is not None:
-        _line(console, "method", made.method.why)
+        named(console, "method", made.method.why)
     if made.memory is not None:
         _memory(console, made.memory)
     if made.hours is not None:
         _hours(console, made.hours)
     if made.hardware is not None:
         _hardware(console, made.hardware)
+    money.sections(console, made)
     for section in made.sections:
         _notes(console, section)
     for sentence in made.not_known:
@@ -75,61 +77,50 @@ def _planned(made: Plan) -> str:
     return f"{scenario.method} on {scenario.base}, {where}, {examples} examples{each} × {scenario.epochs:g} epochs"
 
 
-def _line(console: Console, name: str, text: str) -> None:
-    console.print(Text(f"{name:<10}", style="dim"), Text(text), sep="", soft_wrap=True)
-
-
 def _memory(console: Console, memory: Memory) -> None:
     count = f"{memory.gpus} × " if memory.gpus > 1 else ""
-    _line(console, "memory", f"{count}{memory.device}: {number(memory.capacity)} GiB ({memory.capacity.basis})")
-    grid = _grid(
+    named(console, "memory", f"{count}{memory.device}: {number(memory.capacity)} GiB ({memory.capacity.basis})")
+    table = grid(
         ("method", "left"), ("GiB needed", "right"), ("rows at once", "right"), ("fits", "left"), ("how", "left")
     )
     for need in memory.needs:
         fits = Text("yes", style="green") if need.fits else Text("no", style="red")
         rows = f"{need.batch} × {need.length:,}" if need.batch else "–"
-        grid.add_row(need.method, number(need.need), rows, fits, f"{need.how} ({need.need.basis})")
-    console.print(grid)
+        table.add_row(need.method, number(need.need), rows, fits, f"{need.how} ({need.need.basis})")
+    console.print(table)
 
 
 def _hours(console: Console, hours: Hours) -> None:
     speed = number(hours.tokens_per_second, 0 if (hours.tokens_per_second.value or 0) >= 100 else 1)
-    _line(console, "hours", f"one training {duration(hours.one_training)} at {speed} tokens/s")
+    named(console, "hours", f"one training {duration(hours.one_training)} at {speed} tokens/s")
     console.print(_arms(hours.arms, "everything that `tuneworthy run` does", hours.ladder))
 
 
 def _arms(arms: tuple[ArmHours, ...], last: str = "", total: Figure | None = None) -> Table:
-    grid = _grid(("arm", "left"), ("time", "right"), ("answers", "right"), ("trainings", "right"), ("basis", "left"))
+    table = grid(("arm", "left"), ("time", "right"), ("answers", "right"), ("trainings", "right"), ("basis", "left"))
     for arm in arms:
         trainings = f"{arm.trainings:.1f}" if arm.trainings else "–"
-        grid.add_row(arm.lever, duration(arm.hours), f"{arm.answers:,}", trainings, arm.hours.basis)
+        table.add_row(arm.lever, duration(arm.hours), f"{arm.answers:,}", trainings, arm.hours.basis)
     if total is not None:
-        grid.add_row(last, duration(total), "", "", total.basis)
-    return grid
+        table.add_row(last, duration(total), "", "", total.basis)
+    return table
 
 
 def _hardware(console: Console, hardware: HardwareChoice) -> None:
-    _line(console, "here", hardware.here)
+    named(console, "here", hardware.here)
     if hardware.enough:
         enough = ", ".join(f"{count} × {gpu}" if count > 1 else gpu for gpu, count in hardware.enough.items())
-        _line(console, "enough", enough)
+        named(console, "enough", enough)
     if hardware.offers:
-        grid = _grid(("offer", "left"), ("GPUs", "left"), ("region", "left"), ("EUR/h", "right"), ("price of", "left"))
+        table = grid(("offer", "left"), ("GPUs", "left"), ("region", "left"), ("EUR/h", "right"), ("price of", "left"))
         for offer in hardware.offers:
             place = f"{offer.region}{', EU provider' if offer.eu_provider else ''}"
             read = str(offer.hourly.date or "stated by the user")
-            grid.add_row(offer.provider, f"{offer.gpus} × {offer.gpu}", place, number(offer.hourly, 2), read)
-        console.print(grid)
+            table.add_row(offer.provider, f"{offer.gpus} × {offer.gpu}", place, number(offer.hourly, 2), read)
+        console.print(table)
     if hardware.on_cpu:
-        _line(console, "no GPU", "these arms still run on this CPU:")
+        named(console, "no GPU", "these arms still run on this CPU:")
         console.print(_arms(hardware.on_cpu))
-
-
-def _grid(*columns: tuple[str, str]) -> Table:
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name, side in columns:
-        grid.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
-    return grid
 
 
 def _notes(console: Console, section: Section) -> None:

@@ -23,7 +23,7 @@ from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.summaries import ClassificationSummary, summarise
 from tuneworthy.plan.records import Plan
 from tuneworthy.records import Case, Comparison
-from tuneworthy.report import beside, charts, planned, wording
+from tuneworthy.report import beside, charts, money, payback, planned, wording
 from tuneworthy.report.drawing import Chart
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
 from tuneworthy.usecase import Output
@@ -56,6 +56,7 @@ def render(record: RunRecord, plan: Plan | None = None, curves: Iterable[Learnin
             delta=delta,
             name=record.usecase.get("name"),
             metric=_inside(record.usecase, "bar", "metric"),
+            money=money.section(record),
             css=Markup(css),
             script=Markup(script),
             policy=_policy(css, script),
@@ -93,7 +94,7 @@ def _environment() -> Environment:
     )
     for write_it in (
         *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.p_value),
-        *(planned.with_range, planned.hours),
+        *(planned.with_range, planned.hours, money.euros, money.euros_range),
         *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
     ):
         environment.filters[write_it.__name__] = write_it
@@ -159,10 +160,16 @@ def _figures(
         "cost": (charts.cost(record, means),),
         "retention": _both(lambda wide: charts.retention(record.retention, wide=wide)),
     }
+    held = money.read_sum(record)
+    if held is not None and held.paybacks:
+        decided = next((p for p in held.paybacks if p.lever == record.verdict.lever), held.paybacks[-1])
+        drawn |= {"payback": (payback.net(held),), "tornado": (payback.tornado(decided, held.horizon),)}
     if bar is not None and delta is not None:
         drawn["scores"] = _both(lambda wide: charts.scores(record, means, bar, delta, wide=wide))
         drawn["differences"] = _both(lambda wide: charts.differences(record.comparisons, delta, wide=wide))
-    found: dict[str, Figure | None] = dict.fromkeys(("scores", "differences", "confusion", "power"))
+    found: dict[str, Figure | None] = dict.fromkeys(
+        ("scores", "differences", "confusion", "power", "payback", "tornado")
+    )
     found |= {name: _figure(*pair) if pair[0] is not None else None for name, pair in drawn.items()}
     told = _told_by(record, means)
     if isinstance(summaries.get(told), ClassificationSummary):
