@@ -36,6 +36,7 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(RACES)/python -m benchmarks.data_peers
 
 peers: $(PEERS)/installed  ## a second environment with the tools that `make bench` races against
+	$(BIN)/python -m benchmarks.serving
 
 docs: $(VENV)/installed  ## the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
