@@ -26,9 +26,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def gateway(project, *, limits=Limits()):  # noqa: B008
+def gateway(project, *, limits=Limits(), **settings):  # noqa: B008
     """(server, URL), up and stopped again."""
-    server = Server(project, "127.0.0.1", free_port(), lambda text: None, limits)
+    server = Server(project, "127.0.0.1", free_port(), lambda text: None, limits, **settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.port}"

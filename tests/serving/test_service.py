@@ -17,6 +17,7 @@ from weights import write_adapter
 from tuneworthy import service
 from tuneworthy.errors import GateRefused, LogEdited, ProjectBusy, TuneworthyError
 from tuneworthy.models.local.files import silent_peft
+from tuneworthy.models.scripted import open_scripted
 from tuneworthy.serving import deployments
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server, is_loopback
@@ -111,6 +112,28 @@ def test_a_base_that_answers_otherwise_is_refused(project):
         with gateway(project) as (_, url):
             wait(lambda: last(project).action == "refused")
             assert ask(url, "the pipe").status_code == 503
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_stops_behaving_as_recorded_is_taken_out_and_the_release_before_answers(project, several):
+    names = [released(project, trained=False).name for _ in range(1 + several)]
+    with gateway(project, heartbeat=0.2) as (server, url):
+        for name in names:
+            service.deploy(project.folder, name, alias="champion", why="")
+            assert settled(project) == name
+        lane = server.gateway.lanes[names[-1]]
+        lane.answerer.model._reply = lambda request: "keys"
+        if several:  # both ask one model: the release before gets one that is whole
+            server.gateway.lanes[names[0]].answerer.model = open_scripted(project.folder)
+        wait(lambda: any(entry.action == "refused" for entry in deployments.read(project)))
+        if several:
+            wait(lambda: ask(url, "the pipe").json()["model"] == names[0])
+            assert deployments.live(deployments.read(project)) == {"champion": names[0]}
+        else:
+            wait(lambda: ask(url, "the pipe").status_code == 503)
+            assert deployments.live(deployments.read(project)) == {}
+    refused = next(entry for entry in deployments.read(project) if entry.action == "refused")
+    assert refused.why.startswith("heartbeat: answers as recorded")
 
 
 ADAPTERS = {

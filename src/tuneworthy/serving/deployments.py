@@ -2,7 +2,7 @@
 
     asked      somebody wants this release under this alias
     live       the gateway passed it through the gate, and answers with it
-    refused    the gate said no; what was live stays
+    refused    the gate said no, or a live release no longer behaves as recorded; what was live before stays
     rollback   somebody wants back to the release that was live before
 
 State is what follows from the lines, so a process that is killed at any moment leaves nothing in between: a wish
@@ -68,23 +68,35 @@ def write(
 
 
 def live(entries: Iterable[Entry], at: str = "") -> dict[str, str]:
-    """alias → release that answered. `at`: ISO 8601 in UTC; empty = now."""
-    return {e.alias: e.release for e in entries if e.action == "live" and (not at or e.at <= at)}
+    """alias → release that answers. `at`: ISO 8601 in UTC; empty = now."""
+    lived = _lived([entry for entry in entries if not at or entry.at <= at])
+    return {alias: names[-1] for alias, names in lived.items() if names}
 
 
-def wanted(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """alias → the wish that counts: the last one; where that was refused, what is live."""
+def wanted(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """alias → the entry to be worked off: the last wish; where it was refused, the entry of what is live."""
     found: dict[str, Entry] = {}
-    answering: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.action == "live":
-            answering[entry.alias] = found[entry.alias] = entry
-        elif entry.action == "refused":
-            found.pop(entry.alias, None)
-            if entry.alias in answering:
-                found[entry.alias] = answering[entry.alias]
-        else:
+    for number, entry in enumerate(entries):
+        if entry.action != "refused":
             found[entry.alias] = entry
+            continue
+        answering = live(entries[: number + 1]).get(entry.alias)
+        last = [e for e in entries[:number] if (e.alias, e.action, e.release) == (entry.alias, "live", answering)]
+        found.pop(entry.alias, None)
+        if last:
+            found[entry.alias] = last[-1]
+    return found
+
+
+def _lived(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """alias → releases that were live and were not refused since, the present one last."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        names = found.setdefault(entry.alias, [])
+        if entry.action in ("live", "refused") and entry.release in names:
+            names.remove(entry.release)
+        if entry.action == "live":
+            names.append(entry.release)
     return found
 
 
@@ -94,12 +106,11 @@ def before(entries: Iterable[Entry], alias: str) -> str:
     Raises:
         GateRefused: nothing to go back to.
     """
-    lived = [entry.release for entry in entries if entry.alias == alias and entry.action == "live"]
-    others = [name for name in lived if name != lived[-1]]
-    if not others:
+    lived = _lived(entries).get(alias, [])
+    if len(lived) < 2:
         raise GateRefused(
             f"nothing was live under {alias!r} before" if lived else f"nothing is live under {alias!r}",
             why="a rollback goes to the release that answered before",
             next="deploy another release: tuneworthy release deploy NAME",
         )
-    return others[-1]
+    return lived[-2]

@@ -87,6 +87,11 @@ class Gateway:
             self._live.labels(alias, before).set(0)
         self._live.labels(alias, name).set(1)
 
+    def close(self, alias: str) -> None:
+        """Let an alias lead nowhere."""
+        self._live.labels(alias, self.routes[alias]).set(0)
+        self.routes = {other: name for other, name in self.routes.items() if other != alias}
+
     # --- endpoints ---
 
     async def _chat(self, request: Request, allowed: tuple[str, ...]) -> Response:

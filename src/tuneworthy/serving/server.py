@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -47,6 +47,8 @@ class Server:
     port: int
     tell: Tell
     limits: Limits
+    heartbeat: float = 60.0
+    """seconds between looks at whether what is live still behaves as recorded"""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "answers"))
     _models: dict[str, Model] = field(default_factory=dict)
     """digest → base model: releases on one base share it"""
@@ -84,13 +86,14 @@ class Server:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        following = asyncio.create_task(self._follow())
+        watching = [asyncio.create_task(work) for work in (self._follow(), self._beat())]
         try:
             yield
         finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in watching:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _follow(self) -> None:
@@ -104,6 +107,28 @@ class Server:
             except TuneworthyError as error:  # serving goes on with what is live
                 self.tell(str(error))
             await asyncio.sleep(LOOK_EVERY)
+
+    async def _beat(self) -> None:
+        """What is live has to go on behaving as recorded; otherwise the release before takes over at once."""
+        while True:
+            await asyncio.sleep(self.heartbeat)
+            for alias, name in list(self.gateway.routes.items()):
+                try:
+                    checks = await asyncio.get_running_loop().run_in_executor(self._thread, self._fingerprint, name)
+                except TuneworthyError as error:
+                    checks = [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]
+                if (reason := gate.refused(checks)) and self.gateway.routes.get(alias) == name:
+                    self._take_out(alias, name, f"heartbeat: {reason}", checks)
+
+    def _take_out(self, alias: str, name: str, why: str, checks: Sequence[Check]) -> None:
+        before = deployments.live([e for e in deployments.read(self.project) if e.release != name]).get(alias)
+        deployments.write(self.project, alias, "refused", name, why=why, checks=checks)
+        if before in self.gateway.lanes:
+            self.gateway.route(alias, str(before))
+            deployments.write(self.project, alias, "live", str(before), why=f"{name} was taken out: {why}")
+        else:
+            self.gateway.close(alias)
+        self.tell(f"{alias}: {name} is taken out: {why}")
 
     async def _catch_up(self) -> None:
         entries = deployments.read(self.project)
@@ -119,7 +144,7 @@ class Server:
         try:
             release = package.find(self.project, name)
             if name in self.gateway.lanes:  # passed before, and still in memory: the flip is all there is to do
-                checks = list(await loop.run_in_executor(self._thread, self._heartbeat, name))
+                checks = list(await loop.run_in_executor(self._thread, self._fingerprint, name))
             else:
                 checks = await loop.run_in_executor(self._thread, self._load, release)
                 if not gate.refused(checks):
@@ -150,7 +175,7 @@ class Server:
         self.gateway.lanes[release.name] = Lane(release, answerer, self._thread, self.limits.waiting)
         return checks
 
-    def _heartbeat(self, name: str) -> list[Check]:
+    def _fingerprint(self, name: str) -> list[Check]:
         lane = self.gateway.lanes[name]
         return gate.after_loading(lane.release, lane.answerer)
 
