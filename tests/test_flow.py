@@ -14,7 +14,7 @@ from small import CLOSED, OVERRIDDEN, USECASE, asked, knowing, right, small_usec
 from tiny import tiny_model
 from tuneworthy import flow, runs
 from tuneworthy.answering import Answerer
-from tuneworthy.errors import GateRefused, ModelError, SuiteChanged, TuneworthyError
+from tuneworthy.errors import GateRefused, LogEdited, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.ladder import LADDER, TRAINED, UNTRAINED
 from tuneworthy.measure.compare import GainSplit
 from tuneworthy.models.local.files import silent_peft, silent_transformers
@@ -259,7 +259,7 @@ def test_another_candidate_on_the_same_cases_is_exploratory(folder, finished):
 def test_an_edited_log_of_openings_stops_the_run(folder, finished):
     log = folder / "suite" / "openings.jsonl"
     log.write_text(log.read_text().replace('"arm": "prompt"', '"arm": "promqt"', 1))
-    with pytest.raises(SuiteChanged, match="edited"):
+    with pytest.raises(LogEdited, match="edited"):
         flow.run(folder, Watcher())
 
 
