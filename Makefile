@@ -33,10 +33,11 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(BIN)/python -m benchmarks.scorers
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.price
+	$(BIN)/python -m benchmarks.plan
+	$(BIN)/python -m benchmarks.serving
 	$(RACES)/python -m benchmarks.data_peers
 
 peers: $(PEERS)/installed  ## a second environment with the tools that `make bench` races against
-	$(BIN)/python -m benchmarks.serving
 
 docs: $(VENV)/installed  ## the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
