@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import Row, banking, write_part
-from tuneworthy import flow
+from tuneworthy import flow, worth
 from tuneworthy.data import engine, near
 from tuneworthy.data.checks import labels
 from tuneworthy.data.findings import CheckReport, Finding, RowRef
@@ -235,7 +235,7 @@ def _label_tickets() -> list[str]:
         shutil.copytree(Path(__file__).parents[1] / "examples" / "ticket-triage", folder)
         flow.lock_suite(folder, again=False)
         ground = prepare(open_project(folder))
-        return _trial("ticket-triage", ground, flow.open_small_arm(ground, _Silent()))
+        return _trial("ticket-triage", ground, worth.open_small_arm(ground, _Silent()))
 
 
 def _trial(name: str, ground: Ground, learner: Learner) -> list[str]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from judging import FACTS, HONEST, LIKES_LENGTH, LIKES_THE_FIRST, judged_folder, material
 from test_flow import Watcher
-from tuneworthy import cli, flow
+from tuneworthy import cli, flow, judging
 from tuneworthy.errors import DataError, JudgeNotCalibrated, SuiteChanged, TuneworthyError
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import Vote
@@ -70,7 +70,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_judge_carries_the_bar_and_its_error_is_in_the_interval(folder):
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     flow.lock_suite(folder, again=False)
     record = flow.run(folder, Watcher())
     (prompt,) = [arm for arm in record.arms if arm.name == "prompt"]
@@ -83,14 +83,14 @@ def test_a_judge_carries_the_bar_and_its_error_is_in_the_interval(folder):
 
 
 def test_labels_and_rubric_are_part_of_the_lock(folder):
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     flow.lock_suite(folder, again=False)
     labels = folder / "suite" / "judged.jsonl"
     rows = labels.read_text().splitlines()
     labels.write_text("\n".join([*rows[1:], rows[0]]))
     with pytest.raises(JudgeNotCalibrated, match="labels are not those"):
         flow.lock_suite(folder, again=False)
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     with pytest.raises(SuiteChanged, match="scorer judge: signature"):
         flow.lock_suite(folder, again=False)
     labels.write_text("\n".join(rows) + "\n")
@@ -102,59 +102,59 @@ def test_labels_and_rubric_are_part_of_the_lock(folder):
 
 def test_a_judge_with_a_bias_may_be_watched_but_not_decide(tmp_path):
     carries = judged_folder(tmp_path / "carries", LIKES_LENGTH)
-    assert flow.calibrate_judge(carries, None).problems
+    assert judging.calibrate_judge(carries, None).problems
     with pytest.raises(JudgeNotCalibrated, match="may not carry the bar: length"):
         flow.lock_suite(carries, again=False)
     beside = judged_folder(tmp_path / "beside", LIKES_LENGTH, metric="contains")
     (beside / "usecase.toml").write_text((beside / "usecase.toml").read_text() + '[[scorers]]\nname = "judge"\n')
-    flow.calibrate_judge(beside, None)
+    judging.calibrate_judge(beside, None)
     flow.lock_suite(beside, again=False)
 
 
 def test_a_damaged_calibration_is_refused(folder):
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     (folder / "suite" / "judge.json").write_text("{")
     with pytest.raises(JudgeNotCalibrated, match="cannot be read"):
         flow.lock_suite(folder, again=False)
 
 
 def test_answers_of_a_run_are_drafted_for_people_under_code_names(folder, tmp_path):
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     flow.lock_suite(folder, again=False)
     record = flow.run(folder, Watcher())
     file = tmp_path / "draft.jsonl"
-    assert flow.draft_labels(folder, file) == len(file.read_text().splitlines()) > 40
+    assert judging.draft_labels(folder, file) == len(file.read_text().splitlines()) > 40
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert {row["arm"] for row in rows} <= {f"arm {n}" for n in range(1, len(record.arms) + 1)}
     assert not any(arm.name in json.dumps(row) for row in rows for arm in record.arms)
     assert {row["right"] for row in rows} == {None}
     with pytest.raises(DataError, match="there already"):
-        flow.draft_labels(folder, file)
+        judging.draft_labels(folder, file)
     (folder / "suite" / "judged.jsonl").unlink()
     file.write_text("".join(f"{json.dumps({**row, 'right': row['output'] in FACTS})}\n" for row in rows))
-    assert flow.calibrate_judge(folder, file).n == len(rows)
+    assert judging.calibrate_judge(folder, file).n == len(rows)
 
 
 def test_people_vote_blind_and_their_votes_calibrate_a_pairwise_judge(folder, tmp_path):
-    flow.calibrate_judge(folder, None)
+    judging.calibrate_judge(folder, None)
     flow.lock_suite(folder, again=False)
     record = flow.run(folder, Watcher())
     reference, candidate = [arm.name for arm in record.arms][:2]
     file = tmp_path / "pairs.jsonl"
-    key = flow.blind_pairs(folder, reference, candidate, file)
+    key = judging.blind_pairs(folder, reference, candidate, file)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(rows) == len(key.pairs)
     assert all(row["better"] is None for row in rows)
     with pytest.raises(TuneworthyError, match="perhaps with votes in it"):
-        flow.blind_pairs(folder, reference, candidate, file)
+        judging.blind_pairs(folder, reference, candidate, file)
     for row in rows:
         row |= {"better": "one" if row["one"] in FACTS else "two", "by": "ann", "why": "states the fact"}
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    found = flow.count_votes(folder, reference, candidate, file)
+    found = judging.count_votes(folder, reference, candidate, file)
     assert found.votes.wins + found.votes.losses == len(rows)
     assert len(found.reasons) == len(rows)
     with pytest.raises(TuneworthyError, match="these votes are about"):
-        flow.count_votes(folder, candidate, reference, file)
+        judging.count_votes(folder, candidate, reference, file)
     assert [Vote.model_validate(row) for row in rows]
     shown = CliRunner().invoke(cli.app, ["compare", reference, candidate, str(folder), "--votes", str(file)])
     assert "sign test over pairs" in shown.stdout

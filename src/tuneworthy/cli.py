@@ -143,11 +143,11 @@ def data_check(
 
     found = engine.check(folder, quick=quick, review=review, names=names)
     if price:
-        from tuneworthy import flow
+        from tuneworthy import worth
         from tuneworthy.printing.board import live
 
         with live(as_json=json) as listener:
-            found = flow.price(folder, found, listener)
+            found = worth.price(folder, found, listener)
     raise typer.Exit(data.findings(found, folder, as_json=json))
 
 
@@ -189,19 +189,19 @@ def data_label(
     json: Json = False,
 ) -> None:
     """Which rows to label next, written to be filled in; and whether choosing them beats labelling at random."""
-    from tuneworthy import flow
+    from tuneworthy import worth
     from tuneworthy.printing import label
     from tuneworthy.printing.board import live
 
     if take:
         where = file if file is not None and folder == Path() else folder
-        label.taken(flow.take_labels(where), where, as_json=json)
+        label.taken(worth.take_labels(where), where, as_json=json)
         return
     if file is None:
         raise typer.BadParameter("name the file with rows to label")
     mapping = dict(_pair(column) for column in columns or [])
     with live(as_json=json) as listener:
-        found, path = flow.suggest_labels(file, folder, listener, count=rows, mapping=mapping)
+        found, path = worth.suggest_labels(file, folder, listener, count=rows, mapping=mapping)
     label.suggested(found, path, folder, as_json=json)
 
 
@@ -329,13 +329,13 @@ def suite_judge(
     json: Json = False,
 ) -> None:
     """Hold the judge against people: agreement, bias, and whether it may carry the bar. Exit 3 when it may not."""
-    from tuneworthy import flow
+    from tuneworthy import judging
     from tuneworthy.printing import judge
 
     if draft:
-        judge.drafted(flow.draft_labels(folder, draft), draft, folder, as_json=json)
+        judge.drafted(judging.draft_labels(folder, draft), draft, folder, as_json=json)
         return
-    raise typer.Exit(judge.calibrated(flow.calibrate_judge(folder, labels), folder, as_json=json))
+    raise typer.Exit(judge.calibrated(judging.calibrate_judge(folder, labels), folder, as_json=json))
 
 
 @suite_app.command("status")
@@ -387,7 +387,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure untrained levers on the development split: free use, no locked case is opened."""
-    from tuneworthy import flow
+    from tuneworthy import flow, worth
     from tuneworthy.printing import board, levers
 
     if curve:
@@ -396,7 +396,7 @@ def evaluate(
         from tuneworthy.printing import curve as printed
 
         with board.live(as_json=json) as listener:
-            drawn, path = flow.learning_curve(folder, listener, lever=(lever or [""])[0], minutes=minutes)
+            drawn, path = worth.learning_curve(folder, listener, lever=(lever or [""])[0], minutes=minutes)
         raise typer.Exit(printed.learning_curve(drawn, path, folder, as_json=json))
     if minutes is not None:
         raise typer.BadParameter("--minutes-per-example belongs to --curve")
@@ -439,14 +439,14 @@ def plan(
     json: Json = False,
 ) -> None:
     """Does it fit, how long, what does it cost, may we: before anything is spent. Exit 3 when something forbids it."""
-    from tuneworthy import flow
+    from tuneworthy import planning
     from tuneworthy.printing import board
     from tuneworthy.printing import plan as printing
 
     if calibrate:
         with board.live(as_json=json) as listener:
-            flow.measure_speed(folder, listener)
-    raise typer.Exit(printing.plan(flow.plan(folder, what_if or []), folder, as_json=json))
+            planning.measure_speed(folder, listener)
+    raise typer.Exit(printing.plan(planning.plan(folder, what_if or []), folder, as_json=json))
 
 
 @app.command()
@@ -487,11 +487,11 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare arms case by case: two of the last run, by score or by people who vote blind; or logs of other tools."""
-    from tuneworthy import flow
+    from tuneworthy import flow, judging
     from tuneworthy.printing import judge, verdict
 
     if any(Path(arm).suffix in (".json", ".jsonl", ".eval") for arm in arms):
-        found = flow.judge([Path(arm) for arm in arms], metric=metric, against=against)
+        found = judging.judge([Path(arm) for arm in arms], metric=metric, against=against)
         raise typer.Exit(verdict.judged(found, as_json=json))
     if len(arms) not in (2, 3) or metric or against:
         raise typer.BadParameter("name two arms and the folder (prompt lora FOLDER), or log files")
@@ -499,10 +499,10 @@ def compare(
     if blind and votes:
         raise typer.BadParameter("first --blind, then --votes")
     if blind:
-        judge.blind(flow.blind_pairs(folder, arms[0], arms[1], blind), blind, folder, as_json=json)
+        judge.blind(judging.blind_pairs(folder, arms[0], arms[1], blind), blind, folder, as_json=json)
         return
     if votes:
-        counted = flow.count_votes(folder, arms[0], arms[1], votes)
+        counted = judging.count_votes(folder, arms[0], arms[1], votes)
         raise typer.Exit(judge.voted(counted, folder, votes, as_json=json))
     raise typer.Exit(verdict.comparison(flow.compare(folder, arms[0], arms[1]), as_json=json))
 

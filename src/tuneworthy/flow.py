@@ -2,56 +2,42 @@
 
     use case → data → suite, locked → levers without training → bar met? → levers that train → verdict
 
-Everything below is called by the command line and by nothing else; it prints nothing.
+Its neighbours, each on a screen of its own: `worth` (what examples are worth), `planning` (what it takes), `judging`
+(people, judges, logs of other tools), `service` (what follows the verdict). They are called by the command line and
+print nothing.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tuneworthy import readiness, runs
 from tuneworthy.answering import Sources
-from tuneworthy.content import file_digest, write_whole
-from tuneworthy.data import judged, near, read, unlabelled
+from tuneworthy.data import near, read
 from tuneworthy.data import split as splits
-from tuneworthy.data.engine import Checked, load
 from tuneworthy.data.read import Reading
 from tuneworthy.data.split import SplitReport
-from tuneworthy.data.unlabelled import Taken
 from tuneworthy.errors import DataError, GateRefused, ModelError, SuiteChanged, TuneworthyError
-from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange import to_inspect, to_mlflow
-from tuneworthy.exchange.judge import Judged
 from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
-from tuneworthy.levers import curve as curves
-from tuneworthy.levers import labelling, rehearsal, small_arms, tuned
-from tuneworthy.levers import price as prices
+from tuneworthy.levers import tuned
 from tuneworthy.levers.bench import Bench
-from tuneworthy.levers.labelling import Suggestion, Trial
-from tuneworthy.levers.small_arms import Learner, Trainings
-from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.probes import ProbeName, Probes
-from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
 from tuneworthy.plan import privacy
-from tuneworthy.plan.calibrate import MeasuredSpeed
-from tuneworthy.plan.calibrate import save as save_speed
-from tuneworthy.plan.records import Plan
 from tuneworthy.project import Project, open_project
-from tuneworthy.records import Calibration, Comparison, Example, LeverResult
+from tuneworthy.records import Comparison, Example, LeverResult
 from tuneworthy.report import html
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.runs import GateResult, RunRecord
-from tuneworthy.scorers.judge import uncalibrated
-from tuneworthy.seams import Embedder, Tunable
+from tuneworthy.seams import Tunable
 from tuneworthy.suite import build
 from tuneworthy.suite import lock as locks
 from tuneworthy.suite.status import SuiteStatus, status
@@ -248,167 +234,6 @@ def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> 
     return [ladder.results[name] for name in wanted]
 
 
-def price(folder: Path, checked: Checked, listener: Listener) -> Checked:
-    """Measure what the rows of each finding cost the score, with small arms on development cases.
-
-    Raises:
-        TuneworthyError: small arms cannot be trained here, or not within budget.training_hours.
-    """
-    project = open_project(folder)
-    with project.busy("data check"):
-        ground = prepare(project)
-        learner = open_small_arm(ground, listener)
-        groups, left = prices.groups_of(checked.report, load(project), ground.examples, most=learner.most_groups)
-        counting = Trainings(ground, listener.step, prices.trainings(learner, groups))
-        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
-        found = prices.price(learner, groups, counting, level=1 - ground.usecase.bar.alpha) if groups else []
-    return replace(checked, report=prices.with_prices(checked.report, found, left))
-
-
-def learning_curve(
-    folder: Path, listener: Listener, *, lever: str = "", minutes: float | None = None
-) -> tuple[LearningCurve, Path]:
-    """Measure how the score grows with the examples, on development cases; keep the curve, and say where it lies.
-
-    Args:
-        lever: what learns; without one the plain classifier for labels, else LoRA.
-        minutes: a person's time for one more example.
-
-    Raises:
-        TuneworthyError: there are too few examples, or small arms cannot be trained here.
-    """
-    project = open_project(folder)
-    with project.busy("eval"):
-        ground = prepare(project)
-        learner = open_small_arm(ground, listener, lever)
-        counting = Trainings(ground, listener.step, curves.trainings(learner))
-        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
-        found = curves.measure(ground, learner, counting, minutes=minutes)
-        path = project.curve(learner.lever)
-        write_whole(path, f"{found.model_dump_json(indent=1)}\n")
-    return found, path
-
-
-def suggest_labels(
-    file: Path, folder: Path, listener: Listener, *, count: int, mapping: Mapping[str, str] | None = None
-) -> tuple[Suggestion, Path]:
-    """Write the rows of a file that are worth labelling next, after trying on the labelled ones whether choosing them
-    beats chance.
-
-    Raises:
-        DataError: the file cannot be read, holds nothing new, or labels wait to be taken over.
-    """
-    project = open_project(folder)
-    with project.busy("data label"):
-        ground = prepare(project)
-        found = unlabelled.read_inputs(
-            file, project.usecase, examples=ground.examples, cases=ground.cases, mapping=mapping
-        )
-        if not found.rows:
-            raise DataError("no row is left to label", [], next="all are known, or in the suite", where=str(file))
-        embedder = open_minilm() if minilm_at_hand() else None
-        trial, reason = _labelling_trial(ground, embedder, listener)
-        pays = trial is not None and trial.pays
-        rows = labelling.suggest(
-            project.usecase, ground.examples, found.rows, count, by_strategy=pays, embedder=embedder
-        )
-        unlabelled.write(rows, project.to_label_file)
-    suggestion = Suggestion(
-        by="strategy" if pays else "chance",
-        trial=trial,
-        not_measured=reason,
-        rows=rows,
-        pool=len(found.rows),
-        known=found.known,
-        judged=found.judged,
-    )
-    return suggestion, project.to_label_file
-
-
-def take_labels(folder: Path) -> Taken:
-    """Add the rows that a person labelled to the examples.
-
-    Raises:
-        DataError: there are none, or some cannot be used.
-    """
-    project = open_project(folder)
-    with project.busy("data label"):
-        return unlabelled.take(project)
-
-
-def _labelling_trial(ground: Ground, embedder: Embedder | None, listener: Listener) -> tuple[Trial | None, str]:
-    """The trial, or why there is none."""
-    try:
-        learner = open_small_arm(ground, listener)
-        counting = Trainings(ground, listener.step, labelling.trainings(learner))
-        listener.lever(learner.lever, "planned", f"{counting.total} trainings ({learner.told})")
-        return labelling.try_out(ground.usecase, learner, embedder, counting), ""
-    except TuneworthyError as error:
-        return None, error.what
-
-
-def open_small_arm(ground: Ground, listener: Listener, lever: str = "") -> Learner:
-    """What learns when trainings are compared: the plain classifier for labels, LoRA for other outputs.
-
-    Raises:
-        TuneworthyError: it does not fit the task, or this base model.
-        GateRefused: LoRA, and the suite is not locked.
-    """
-    labels = ground.usecase.output.kind == "label"
-    wanted = lever or ("classifier" if labels else "lora")
-    if wanted == "classifier" and labels:
-        return small_arms.Plain(ground, open_minilm() if minilm_at_hand() else None)
-    if wanted != "lora":
-        what = "the plain classifier answers labels only" if wanted == "classifier" else f"no small arm of {wanted!r}"
-        raise TuneworthyError(what, next="use --lever lora")
-    if ground.lock is None:
-        raise GateRefused(
-            "training is refused: the suite is not locked",
-            why="no training starts before it is fixed what will be judged",
-            next="run: tuneworthy suite lock",
-            where=str(ground.project.folder),
-        )
-    return small_arms.Lora(ground, _prompted(ground, "lora", listener).bench)
-
-
-def plan(folder: Path, what_if: Sequence[str] = ()) -> Plan:
-    """Memory, hours, hardware, euros, licence and privacy, before anything is spent; kept as .tuneworthy/plan.json.
-
-    Args:
-        what_if: `field=value`, e.g. `gpu=l4`; such a plan is not kept.
-    """
-    project = open_project(folder)
-    changed = planning.parse_what_if(what_if)
-    ground = prepare(project, strict=False)
-    made = planning.make(
-        ground, today=datetime.now(UTC).date(), what_if=changed, lora_measured=_lora_was_measured(project)
-    )
-    if not changed:
-        with project.busy("plan"):
-            planning.save(made, project.plan_file)
-            if made.hardware is not None and made.hardware.sky_yaml:
-                write_whole(project.sky_file, made.hardware.sky_yaml)
-    return made
-
-
-def measure_speed(folder: Path, listener: Listener) -> MeasuredSpeed:
-    """Measure how fast this machine answers and trains, with the user's own model and rows, in at most a minute."""
-    project = open_project(folder)
-    with project.busy("plan --calibrate"):
-        ground = prepare(project)
-        bench = open_bench(ground)
-        bench.tell = listener.step
-        found = rehearsal.calibrate(bench, today=datetime.now(UTC).date())
-        save_speed(found, project.calibration)
-    return found
-
-
-def _lora_was_measured(project: Project) -> bool:
-    latest = project.latest_run()
-    levers = runs.load(latest / "verdict.json").levers if latest is not None else ()
-    return any(result.lever == "lora" and result.state == "measured" for result in levers)
-
-
 def probe(folder: Path, lever: str, names: Sequence[ProbeName], listener: Listener) -> Probes:
     """What training one lever did beside the task: the named probes, and what was found before.
 
@@ -455,7 +280,7 @@ def loss_mask(folder: Path, lever: str, listener: Listener, rows: int = 3) -> tu
     _require_trained_lever(lever)
     project = open_project(folder)
     with project.busy("train"):
-        ladder = _prompted(prepare(project), lever, listener)
+        ladder = prompted(prepare(project), lever, listener)
         return tuned.loss_mask(ladder.bench, lever, rows)
 
 
@@ -465,7 +290,7 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
     Raises:
         SuiteChanged: the suite is not the one that the run measured.
     """
-    record, ground = _measured(open_project(folder))
+    record, ground = measured(open_project(folder))
     return record.compare(
         reference,
         candidate,
@@ -475,67 +300,6 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
         clusters={case.id: case.cluster for case in ground.cases if case.cluster},
         judge=ground.yardstick.calibration,
     )
-
-
-def judge(logs: Sequence[Path], *, metric: str, against: str) -> Judged:
-    """Arms in logs of other tools, case by case. Exploratory: nobody locked those cases."""
-    return outside.judge(logs, metric=metric, against=against)
-
-
-def calibrate_judge(folder: Path, labels: Path | None) -> Calibration:
-    """Hold the judge against people on suite/judged.jsonl, or on a file that is taken there; write suite/judge.json.
-
-    Raises:
-        PrivacyRefused: the judge's endpoint is not allowed.
-        GateRefused: too few labels.
-        DataError: the labels cannot be read, or others lie in suite/judged.jsonl.
-    """
-    project = open_project(folder)
-    with project.busy("suite judge"):
-        asked = uncalibrated(project.usecase, project.folder)
-        if labels is not None:
-            judged.take(labels, project)
-        found = calibrate(asked, judged.read(project), labels_digest=file_digest(project.judged_file))
-        write_whole(project.calibration_file, found.model_dump_json(indent=1) + "\n")
-    return found
-
-
-def draft_labels(folder: Path, out: Path) -> int:
-    """Write answers of the last run for people to judge; how many."""
-    project = open_project(folder)
-    record = last_run(project)
-    cases = {case.id: case for case in read.read_cases(project.cases_file, project.usecase)}
-    answers = {
-        arm.name: [
-            (cases[row.id], row.outputs[arm.name].text)
-            for row in record.cases
-            if row.id in cases and arm.name in row.outputs
-        ]
-        for arm in record.arms
-    }
-    return judged.write_draft(out, answers, seed=project.usecase.seed)
-
-
-def blind_pairs(folder: Path, reference: str, candidate: str, out: Path) -> BlindKey:
-    """Write the answers of two arms of the last run as pairs that do not say whose they are; the key lies apart."""
-    project = open_project(folder)
-    with project.busy("compare"):
-        record, ground = _measured(project)
-        pairs, key = pair_up(record.arm(reference), record.arm(candidate), ground.cases, seed=ground.usecase.seed)
-        judged.write_pairs(out, pairs)
-        write_whole(project.blind_key(pairs[0].pair), key.model_dump_json(indent=1) + "\n")
-    return key
-
-
-def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> SideBySide:
-    """What people say of two arms of a run.
-
-    Raises:
-        TuneworthyError: the votes are about other arms, or cannot be counted.
-    """
-    project = open_project(folder)
-    given = judged.read_votes(file, project.usecase)
-    return count(given, judged.key_to(given, project, reference, candidate))
 
 
 def report(folder: Path, out: str, to: str = "html") -> str:
@@ -572,7 +336,7 @@ def _tried(ground: Ground, levers: Sequence[str], listener: Listener) -> Ladder:
     return ladder
 
 
-def _prompted(ground: Ground, lever: str, listener: Listener) -> Ladder:
+def prompted(ground: Ground, lever: str, listener: Listener) -> Ladder:
     """What a trained lever builds on: the prompt that won, and a base model whose weights are here."""
     ladder = Ladder(ground, open_bench(ground), listener)
     ladder.try_levers(["prompt", "rag"] if lever == "rag_lora" else ["prompt"])
@@ -608,7 +372,7 @@ def _require_trained_lever(lever: str) -> None:
         raise TuneworthyError(f"{lever!r} does not train; known: {', '.join(TRAINED)}", next="correct --lever")
 
 
-def _measured(project: Project) -> tuple[RunRecord, Ground]:
+def measured(project: Project) -> tuple[RunRecord, Ground]:
     """The last run and the ground it stood on."""
     record, ground = last_run(project), prepare(project)
     if record.suite is not None and (ground.lock is None or ground.lock.digest != record.suite.lock):

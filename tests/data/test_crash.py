@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_engine import DIRTY, make, row, rows_of
 
-from tuneworthy import flow
+from tuneworthy import flow, worth
 from tuneworthy.data import decisions, engine, redact
 from tuneworthy.data.unlabelled import ToLabel
 from tuneworthy.records import Example
@@ -129,7 +129,7 @@ VERBS = {
         SECRET,
         before=locked_up,
     ),
-    "label --take": Verb(flow.take_labels, CLEAN, before=filled_in),
+    "label --take": Verb(worth.take_labels, CLEAN, before=filled_in),
     "split": Verb(flow.split, CLEAN),
     "statement": Verb(lambda folder: engine.write_statement(folder, None), CLEAN),
 }

@@ -8,7 +8,7 @@ from test_price import Watcher, folder_of, noisy
 from typer.testing import CliRunner
 
 from small import small_usecase
-from tuneworthy import cli, flow
+from tuneworthy import cli, flow, worth
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.ground import prepare
 from tuneworthy.levers import curve as curves
@@ -59,7 +59,7 @@ def test_the_command_measures_keeps_and_tells(tmp_path):
 
 def test_without_minutes_the_cost_is_not_measured(tmp_path):
     folder, _ = noisy(tmp_path / "u", rows=160, share=0.0)
-    found, _ = flow.learning_curve(folder, Watcher())
+    found, _ = worth.learning_curve(folder, Watcher())
     assert found.minutes_per_example is None
     bar = found.to_the_bar.model_copy(update={"met": False, "examples": 240.0, "low": 200.0, "high": None})
     told = " ".join(curves.sentences(found.model_copy(update={"to_the_bar": bar})))
@@ -73,7 +73,7 @@ def test_without_minutes_the_cost_is_not_measured(tmp_path):
 def test_few_examples_of_each_label_are_a_reason_for_caution(tmp_path):
     folder, _ = noisy(tmp_path / "u", rows=60, share=0.0)
     ground = prepare(flow.open_project(folder))
-    found, _ = flow.learning_curve(folder, Watcher())
+    found, _ = worth.learning_curve(folder, Watcher())
     assert not any("too low" in sentence for sentence in found.sentences)
     few = found.model_copy(update={"points": (*found.points[:-1], found.points[-1].model_copy(update={"size": 14.0}))})
     assert "Fewer than 5 examples of each label" in next(curves._caution(ground, few))
@@ -82,7 +82,7 @@ def test_few_examples_of_each_label_are_a_reason_for_caution(tmp_path):
 def test_too_few_examples_make_no_curve(tmp_path):
     folder, _ = noisy(tmp_path / "u", rows=45)
     with pytest.raises(TuneworthyError, match="fewer than 40"):
-        flow.learning_curve(folder, Watcher())
+        worth.learning_curve(folder, Watcher())
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_wrong_usage(tmp_path, words, reason):
 def test_other_levers_have_no_curve(tmp_path):
     small_usecase(tmp_path / "u")
     with pytest.raises(TuneworthyError, match="no small arm of 'prompt'"):
-        flow.learning_curve(tmp_path / "u", Watcher(), lever="prompt")
+        worth.learning_curve(tmp_path / "u", Watcher(), lever="prompt")

@@ -9,7 +9,7 @@ from test_price import Known, Watcher, folder_of, noisy
 from typer.testing import CliRunner
 
 from small import LABELS
-from tuneworthy import cli, flow
+from tuneworthy import cli, flow, worth
 from tuneworthy.data.worth_labelling import choose, vectors
 from tuneworthy.ground import prepare
 from tuneworthy.levers import labelling
@@ -169,7 +169,7 @@ def test_rows_between_two_labels_say_which(tmp_path):
 def test_without_a_trial_it_says_label_at_random_and_why(tmp_path):
     folder, _ = noisy(tmp_path / "u", rows=60)
     source = unlabelled(tmp_path / "new.jsonl", [f"word{n}" for n in range(9)])
-    found, _ = flow.suggest_labels(source, folder, Watcher(), count=4)
+    found, _ = worth.suggest_labels(source, folder, Watcher(), count=4)
     assert found.by == "chance"
     assert found.sentence == (
         "Label at random: whether a strategy beats that is not measured (fewer than 80 examples)."

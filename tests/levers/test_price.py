@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from small import LABELS, row, small_usecase
-from tuneworthy import flow
+from tuneworthy import flow, worth
 from tuneworthy.data import engine
 from tuneworthy.data.findings import CheckReport, Finding, RowRef
 from tuneworthy.errors import GateRefused, ModelError, TrainingError
@@ -250,7 +250,7 @@ def test_lora_is_refused_before_the_suite_is_locked(tmp_path):
     folder, _ = noisy(tmp_path / "u")
     ground = prepare(flow.open_project(folder))
     with pytest.raises(GateRefused, match="not locked"):
-        flow.open_small_arm(ground, Watcher(), "lora")
+        worth.open_small_arm(ground, Watcher(), "lora")
 
 
 def test_one_label_among_the_rows_is_the_answer(tmp_path):
@@ -271,4 +271,4 @@ def test_weights_that_are_not_here_make_no_small_arm(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "open_model", lambda usecase, folder: Scripted(lambda request: "power"))
     ground = prepare(flow.open_project(tmp_path / "u"))
     with pytest.raises(ModelError, match="weights"):
-        flow.open_small_arm(ground, Watcher(), "lora")
+        worth.open_small_arm(ground, Watcher(), "lora")

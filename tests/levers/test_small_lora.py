@@ -5,7 +5,7 @@ from test_price import Watcher
 
 from small import OVERRIDDEN, USECASE, small_usecase
 from tiny import tiny_model
-from tuneworthy import flow
+from tuneworthy import flow, worth
 from tuneworthy.ground import prepare
 from tuneworthy.levers import curve as curves
 from tuneworthy.levers import tuned
@@ -26,7 +26,7 @@ def ground(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_part_of_the_rows_is_learnt_judged_and_kept(ground, monkeypatch):
     watcher = Watcher()
-    learner = flow.open_small_arm(ground, watcher, "lora")
+    learner = worth.open_small_arm(ground, watcher, "lora")
     (fold,) = learner.folds(0)
     assert (fold.train, [case.id for case in fold.cases]) == (ground.train, [case.id for case in ground.dev])
     part = next(curves.nested(fold.train, learner, 0))

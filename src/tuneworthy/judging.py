@@ -1,0 +1,83 @@
+"""What people and judges say of answers, on one screen.
+
+    labels → calibrated judge;  two arms → blind pairs → votes;  logs of other tools → the same statistics
+
+Nothing here prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuneworthy.content import file_digest, write_whole
+from tuneworthy.data import judged, read
+from tuneworthy.exchange import judge as outside
+from tuneworthy.exchange.judge import Judged
+from tuneworthy.flow import last_run, measured
+from tuneworthy.measure.calibrate import calibrate
+from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
+from tuneworthy.project import open_project
+from tuneworthy.records import Calibration
+from tuneworthy.scorers.judge import uncalibrated
+
+
+def judge(logs: Sequence[Path], *, metric: str, against: str) -> Judged:
+    """Arms in logs of other tools, case by case. Exploratory: nobody locked those cases."""
+    return outside.judge(logs, metric=metric, against=against)
+
+
+def calibrate_judge(folder: Path, labels: Path | None) -> Calibration:
+    """Hold the judge against people on suite/judged.jsonl, or on a file that is taken there; write suite/judge.json.
+
+    Raises:
+        PrivacyRefused: the judge's endpoint is not allowed.
+        GateRefused: too few labels.
+        DataError: the labels cannot be read, or others lie in suite/judged.jsonl.
+    """
+    project = open_project(folder)
+    with project.busy("suite judge"):
+        asked = uncalibrated(project.usecase, project.folder)
+        if labels is not None:
+            judged.take(labels, project)
+        found = calibrate(asked, judged.read(project), labels_digest=file_digest(project.judged_file))
+        write_whole(project.calibration_file, found.model_dump_json(indent=1) + "\n")
+    return found
+
+
+def draft_labels(folder: Path, out: Path) -> int:
+    """Write answers of the last run for people to judge; how many."""
+    project = open_project(folder)
+    record = last_run(project)
+    cases = {case.id: case for case in read.read_cases(project.cases_file, project.usecase)}
+    answers = {
+        arm.name: [
+            (cases[row.id], row.outputs[arm.name].text)
+            for row in record.cases
+            if row.id in cases and arm.name in row.outputs
+        ]
+        for arm in record.arms
+    }
+    return judged.write_draft(out, answers, seed=project.usecase.seed)
+
+
+def blind_pairs(folder: Path, reference: str, candidate: str, out: Path) -> BlindKey:
+    """Write the answers of two arms of the last run as pairs that do not say whose they are; the key lies apart."""
+    project = open_project(folder)
+    with project.busy("compare"):
+        record, ground = measured(project)
+        pairs, key = pair_up(record.arm(reference), record.arm(candidate), ground.cases, seed=ground.usecase.seed)
+        judged.write_pairs(out, pairs)
+        write_whole(project.blind_key(pairs[0].pair), key.model_dump_json(indent=1) + "\n")
+    return key
+
+
+def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> SideBySide:
+    """What people say of two arms of a run.
+
+    Raises:
+        TuneworthyError: the votes are about other arms, or cannot be counted.
+    """
+    project = open_project(folder)
+    given = judged.read_votes(file, project.usecase)
+    return count(given, judged.key_to(given, project, reference, candidate))
