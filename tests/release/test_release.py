@@ -263,3 +263,16 @@ class Quiet:
 
     def arm(self, report, comparison):
         pass
+
+
+def test_what_the_licences_ask_is_part_of_the_release_and_what_they_forbid_is_refused(tmp_path):
+    project = tiny_project(tmp_path / "small")
+    (project.folder / "base" / "README.md").write_text("---\nlicense: apache-2.0\n---\n", "utf-8")
+    (project.folder / "base" / "NOTICE").write_text("The makers of base.", "utf-8")
+    release = released(project, trained=True)
+    assert "apache-2.0" in (release.folder / "NOTICE.md").read_text("utf-8").lower()
+    assert (release.folder / "BASE-NOTICE").read_text("utf-8") == "The makers of base."
+    assert verify.problems(release) == []
+    (project.folder / "base" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n", "utf-8")
+    with pytest.raises(GateRefused, match="licence stands against"):
+        released(project, trained=True)

@@ -40,8 +40,6 @@ BANDWIDTH_SHARE = 0.6
 """of the memory bandwidth that generating reaches"""
 TOGETHER = (16, 4, 1)
 """answers generated at once: best, usual, worst"""
-START = (0.02, 0.1, 0.25)
-"""hours to start a rented machine and load the model (evidence/operations, 6.3: 5 to 15 minutes)"""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tuneworthy.records import Comparison
 from tuneworthy.release.records import Manifest
 
-FILE = "README.md"
+FILE, NOTICE = "README.md", "NOTICE.md"
 
 
 def page(manifest: Manifest) -> str:
@@ -57,13 +57,40 @@ def _body(manifest: Manifest) -> Iterator[str]:
     yield "## What was not measured"
     yield ""
     yield from (f"- {line}" for line in measured.not_measured)
-    yield "- the licence duties of the base model"
+    yield ""
+    yield f"Licence duties: [{NOTICE}]({NOTICE})."
     yield ""
     yield "## What it holds of the data"
     yield ""
     yield "`cases.jsonl` holds the locked cases: keep this folder as private as they are."
     if candidate.shots is not None or candidate.classifier is not None:
         yield "`examples.jsonl` holds training rows, because answers depend on them."
+
+
+def notice(manifest: Manifest) -> str:
+    """What the licences ask. Information, not legal advice."""
+    return "\n".join(_notice(manifest)) + "\n"
+
+
+def _notice(manifest: Manifest) -> Iterator[str]:
+    held = manifest.licence
+    yield f"# Licences of {manifest.usecase['name']}, version {manifest.number}"
+    yield ""
+    if held is None:
+        yield "Not looked up: the weights of the base model are not here. Ask whoever serves it."
+        return
+    yield f"The intended use is **{held.answer}**. Information, not legal advice."
+    yield ""
+    yield from (
+        f"- {link.name} ({link.role}): {link.licence or 'licence not known'}, {link.answer}" for link in held.links
+    )
+    for title, lines in (
+        ("What has to be done", [f"{duty.text}" + (f": {duty.value}" if duty.value else "") for duty in held.duties]),
+        ("What has to be asked", list(held.questions)),
+        ("What contradicts itself", list(held.contradictions)),
+    ):
+        if lines:
+            yield from ("", f"## {title}", "", *(f"- {line}" for line in lines))
 
 
 def _score(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ releases/<name>/
   examples.jsonl      the rows that its prompt shows or its classifier learns from, where it does so
   suite.lock, cases.jsonl   the locked suite that it was measured on: the gate asks a part of it again
   README.md           the model card
+      NOTICE.md                 what the licences ask, and the base model's licence files beside it
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from tuneworthy.content import canonical_json, file_digest, write_whole
 from tuneworthy.errors import GateRefused, ModelError, StorageError
 from tuneworthy.ground import Ground
 from tuneworthy.models.local import files as model_files
+from tuneworthy.plan.after_run import licence_of
+from tuneworthy.plan.licence import name_problem
+from tuneworthy.plan.records import Licence
 from tuneworthy.project import Project
 from tuneworthy.records import Candidate, Case, Example
 from tuneworthy.release import card, fingerprint
@@ -94,6 +98,8 @@ def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, over
     """
     _require_allowed(record, arm, override)
     _require_unchanged(ground, record)
+    held = licence_of(ground, today=datetime.now(UTC).date())
+    _require_licence(held, ground.usecase.name, override)
     report = next(report for report in record.arms if report.name == arm)
     candidate, project = record.candidates[arm], ground.project
     release = Answerer(candidate, sources)
@@ -121,9 +127,13 @@ def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, over
             ),
             override=override,
             fingerprint=mark,
+            licence=held,
             versions=record.versions,
         )
         write_whole(staged / card.FILE, card.page(manifest))
+        write_whole(staged / card.NOTICE, card.notice(manifest))
+        for path in _licence_files(sources.model):
+            shutil.copyfile(path, staged / f"BASE-{path.name}")
         manifest = manifest.model_copy(update={"files": _hashes(staged)})
         write_whole(staged / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
         final = project.releases / manifest.name
@@ -189,6 +199,24 @@ def _require_allowed(record: RunRecord, arm: str, override: str) -> None:
         why=verdict.sentences[0],
         next='release what the verdict names, or write down why: --override "the reason, in a sentence"',
     )
+
+
+def _require_licence(held: Licence | None, name: str, override: str) -> None:
+    """Refuse what a licence forbids, and a name that it does not allow. Unknown is told, and left to a person."""
+    problem = name_problem(name, held) if held is not None else ""
+    if held is not None and held.answer == "not allowed":
+        problem = "; ".join(refusal.what for refusal in held.refusals)
+    if problem and not override:
+        raise GateRefused(
+            f"the licence stands against this release: {problem}",
+            why="a release is what is passed on",
+            next='choose another base model or name; or write down why it is allowed: --override "the reason"',
+        )
+
+
+def _licence_files(model: Model) -> list[Path]:
+    here: Path | None = getattr(model, "folder", None)
+    return [] if here is None else sorted(p for kind in ("LICENSE*", "LICENCE*", "NOTICE*") for p in here.glob(kind))
 
 
 def _require_unchanged(ground: Ground, record: RunRecord) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from tuneworthy.plan.records import Licence
 from tuneworthy.records import Candidate, Comparison, Input, Record
 from tuneworthy.runs import ArmReport
 from tuneworthy.verdict import Decision
@@ -103,6 +104,8 @@ class Manifest(Record):
     override: str = ""
     """the written reason for releasing against the verdict"""
     fingerprint: Fingerprint
+    licence: Licence | None = None
+    """what the licences of base model, teachers and rows ask; None where they could not be looked up"""
     versions: dict[str, str]
     """library → version"""
     files: dict[str, FileHash] = Field(default_factory=dict)
