@@ -7,7 +7,7 @@ releases/<name>/
   examples.jsonl      the rows that its prompt shows or its classifier learns from, where it does so
   suite.lock, cases.jsonl   the locked suite that it was measured on: the gate asks a part of it again
   README.md           the model card
-      NOTICE.md                 what the licences ask, and the base model's licence files beside it
+  NOTICE.md           what the licences ask, and the base model's licence files beside it
 """
 
 from __future__ import annotations
