@@ -68,3 +68,15 @@ def test_a_model_that_wrote_rows_is_a_teacher(tmp_path: Path) -> None:
     assert found is not None
     assert found.answer == "unknown"
     assert "answers of gpt-4o" in found.questions[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "answer", "licence"),
+    [("llama-3.1-8b", "allowed with duties", "llama3.1"), ("qwen2.5-3b", "not allowed", "qwen-research")],
+)
+def test_a_model_that_is_planned_by_its_short_name_stands_under_its_own_licence(
+    tmp_path: Path, base: str, answer: str, licence: str
+) -> None:
+    here = ground(tmp_path)
+    found = after_run.licence_of(here, choice=here.usecase.model.model_copy(update={"base": base}))
+    assert (found.answer, found.links[0].licence) == (answer, licence)

@@ -16,6 +16,7 @@ from tuneworthy.models.local import resolve
 from tuneworthy.plan import licence, prices, terms
 from tuneworthy.plan.break_even import Alternative, break_even
 from tuneworthy.plan.euros import Have, euros, extra_per_month
+from tuneworthy.plan.models import hub_name
 from tuneworthy.plan.prices import Prices
 from tuneworthy.plan.records import BreakEven, Figure, Licence, Scenario, estimate, product, unknown
 from tuneworthy.records import Comparison
@@ -99,7 +100,7 @@ def licence_of(ground: Ground, *, choice: ModelChoice | None = None, today: dt.d
         return None
     use, wrote = ground.usecase.use, (example.provenance.model for example in ground.examples)
     return licence.resolve(
-        choice.base,
+        choice.base if _folder(choice.base, choice, ground.project.folder) else hub_name(choice.base, _NO_CLOCK),
         use.model_copy(update={"teachers": tuple(dict.fromkeys([*use.teachers, *filter(None, wrote)]))}),
         find=lambda name: _folder(name, choice, ground.project.folder),
         book=terms.load(_NO_CLOCK),

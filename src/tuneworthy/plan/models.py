@@ -52,6 +52,13 @@ def architecture_of(choice: ModelChoice, folder: Path, today: dt.date) -> Archit
         return parse_config(row.config, source=row.source)
 
 
+def hub_name(base: str, today: dt.date) -> str:
+    """`llama-3.1-8b` → `meta-llama/Llama-3.1-8B`, as its source names it; any other name as it is."""
+    row = known(today).get(base)
+    path = row.source.partition("huggingface.co/")[2].split("/") if row is not None else []
+    return "/".join(path[:2]) if len(path) >= 2 else base
+
+
 def _plain(name: str) -> str:
     """`meta-llama/Llama-3.1-8B-Instruct` → `llama-3.1-8b`: an instruct version has the dimensions of its base."""
     plain = name.rsplit("/", 1)[-1].casefold().removeprefix("meta-")
