@@ -18,7 +18,7 @@ from tuneworthy.measure.learning_curve import LearningCurve
 
 @pytest.fixture(autouse=True)
 def no_embeddings(monkeypatch):
-    monkeypatch.setattr(flow, "minilm_at_hand", lambda: False)
+    monkeypatch.setattr(worth, "minilm_at_hand", lambda: False)
     monkeypatch.setattr("tuneworthy.content.os.fsync", lambda file: None)
 
 

@@ -34,7 +34,7 @@ class Watcher:
 
 @pytest.fixture(autouse=True)
 def no_embeddings(monkeypatch):
-    monkeypatch.setattr(flow, "minilm_at_hand", lambda: False)
+    monkeypatch.setattr(worth, "minilm_at_hand", lambda: False)
     monkeypatch.setattr("tuneworthy.content.os.fsync", lambda file: None)
 
 

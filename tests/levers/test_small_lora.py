@@ -13,7 +13,7 @@ from tuneworthy.levers import tuned
 
 @pytest.fixture
 def ground(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "minilm_at_hand", lambda: False)
+    monkeypatch.setattr(worth, "minilm_at_hand", lambda: False)
     monkeypatch.setattr(tuned, "screened_rate", lambda bench: (1e-3, ""))
     folder = tmp_path / "small"
     usecase = USECASE.replace('"scripted"', '"./base"').replace("max_tokens = 8", "max_tokens = 12") + OVERRIDDEN

@@ -76,7 +76,10 @@ def test_a_second_copy_that_does_not_fit_refuses_training_here(tmp_path, monkeyp
     monkeypatch.setattr(hardware, "detect", lambda folder: replace(NO_GPU, memory_gib=24.0))
     made = _plan(tmp_path, EIGHT.replace("llama-3.1-8b", "qwen2.5-3b"), examples=2000, tokens=700)
     assert made.memory.of("lora").fits  # but the copy that answers while it learns does not
-    assert [refusal.gate for refusal in made.refusals] == ["memory"]
+    assert [refusal.gate for refusal in made.refusals] == [
+        "memory",
+        "licence",
+    ]  # research only, and the use is commercial
     assert {arm.lever for arm in made.hardware.on_cpu} == {"prompt", "few_shot", "constrained"}
 
 
