@@ -131,8 +131,8 @@ def _rephrased(batch: Batch, embedder: Any) -> Iterator[Finding | NotMeasured]:
             check="leakage",
             kind="rephrased",
             severity="review",
-            what=f"{that(len({n for _, n, _ in hits}), 'seem')} to be a case in other words (nearer to each other by "
-            f"{limit:.2f} than to others); a list to review, not a count of leaks",
+            what=f"{that(len({n for _, n, _ in hits}), 'seem')} to be a case in other words (twice their cosine, less "
+            f"those to the nearest other rows of both: at least {limit:.2f}); a list to review, not a count of leaks",
             why="a case in other words is not new; n-gram tests do not see it",
             rows=tuple(
                 batch.ref(
