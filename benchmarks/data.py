@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import random
-import re
 import resource
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.rephrased import HELD, OPEN, OPEN_HELD, SEEN
-from tuneworthy.content import write_whole
+from benchmarks.results import write_part
 from tuneworthy.data import shingles
 from tuneworthy.data.checks import labels, leakage
 from tuneworthy.data.checks import run as checks
@@ -36,7 +35,6 @@ from tuneworthy.data.findings import Batch, Finding
 from tuneworthy.records import Case, Example
 from tuneworthy.usecase import UseCase
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
 SHARED = Path(os.environ.get("TUNEWORTHY_SHARED", Path(__file__).parents[1].parent / "shared"))
 ROWS, CHARACTERS, COPIES = 100_000, 300, 1_000
 SECONDS, GIGABYTES = 60, 2
@@ -82,19 +80,6 @@ def page(found: dict[str, list[list[str]]]) -> Iterator[str]:
     ):
         yield from ("", f"### {title}", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}")
         yield from (f"| {' | '.join(row)} |" for row in found[part])
-
-
-def write_part(name: str, text: str) -> None:
-    """Replace one part of RESULTS.md, between its marks."""
-    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before = (
-        RESULTS.read_text("utf-8") if RESULTS.exists() else "# Measured\n\nWritten by the scripts of this folder.\n"
-    )
-    part = f"{start}\n{text}\n{end}"
-    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-    write_whole(
-        RESULTS, pattern.sub(lambda _: part, before) if pattern.search(before) else f"{before.rstrip()}\n\n{part}\n"
-    )
 
 
 # --- speed ---------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data
+from benchmarks.results import write_part
 from tuneworthy.data import near, shingles
 from tuneworthy.data.checks import personal, presidio
 from tuneworthy.data.read import read_examples
@@ -34,7 +35,7 @@ NOT_HERE = "not installed: make peers"
 
 
 def main() -> None:
-    data.write_part("data peers", "\n".join(page()))
+    write_part("data peers", "\n".join(page()))
 
 
 def page() -> Iterator[str]:

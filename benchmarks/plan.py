@@ -25,7 +25,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.data import write_part
+from benchmarks.results import write_part
 from tuneworthy.flow import open_bench
 from tuneworthy.ground import prepare
 from tuneworthy.levers import rehearsal

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import Row, banking, write_part
+from benchmarks.data import Row, banking
+from benchmarks.results import write_part
 from tuneworthy import flow, worth
 from tuneworthy.data import engine, near
 from tuneworthy.data.checks import labels

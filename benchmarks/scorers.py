@@ -11,11 +11,11 @@ import platform
 import statistics as plain
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.results import write_part
 from tuneworthy import plugins
 from tuneworthy.measure.compare import arm_interval, compare, format_and_content, unscored_gate
 from tuneworthy.measure.slices import slices
@@ -24,8 +24,6 @@ from tuneworthy.measure.statistics import holm
 from tuneworthy.records import Answer, Arm, Candidate, Case, CaseResult, Score
 from tuneworthy.usecase import Output
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
-START, END = "<!-- scorers -->", "<!-- /scorers -->"
 ROUNDS = 201
 TEXT = Output(kind="text")
 LABEL = Output(kind="label", labels=tuple(f"label_{i}" for i in range(77)))
@@ -53,7 +51,6 @@ ASK_A_MODEL = {"judge", "similarity"}
 def main() -> None:
     """Measure and write."""
     lines = [
-        START,
         "## Scorers and statistics",
         "",
         f"`python -m benchmarks.scorers`, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, one process. Median of "
@@ -65,12 +62,8 @@ def main() -> None:
         "",
         "Intervals, 9 paired comparisons with test, format and content, gate, and 10 tags each, for 10 arms on 2,000 "
         f"cases: {statistics_seconds():.2f} s (right/wrong), {statistics_seconds(graded=True):.2f} s (graded).",
-        END,
     ]
-    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Results\n"
-    head, _, rest = text.partition(START)
-    tail = rest.partition(END)[2]
-    RESULTS.write_text(head.rstrip() + "\n\n" + "\n".join(lines) + (tail or "\n"), "utf-8")
+    write_part("scorers", "\n".join(lines))
     print("\n".join(lines))
 
 

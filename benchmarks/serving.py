@@ -26,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import write_part
+from benchmarks.results import write_part
 from tuneworthy import flow, service
 from tuneworthy.project import Project, open_project
 from tuneworthy.release.package import Release

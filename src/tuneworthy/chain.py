@@ -6,11 +6,15 @@ line that follows it says so under `torn`.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.content import append_line, digest
+from tuneworthy.content import append_line, digest, storage_error
 from tuneworthy.errors import LogEdited
 
 _START = "0" * 64
@@ -31,11 +35,27 @@ def append(file: Path, content: dict[str, Any]) -> None:
     Raises:
         LogEdited: the log was edited. StorageError: it cannot be written.
     """
-    lines, torn = _scan(file)
-    linked = {**content, "previous": lines[-1]["hash"] if lines else _START}
-    if torn:
-        linked["torn"] = torn
-    append_line(file, json.dumps({**linked, "hash": digest(linked)}, ensure_ascii=False))
+    with _alone(file):
+        lines, torn = _scan(file)
+        linked = {**content, "previous": lines[-1]["hash"] if lines else _START}
+        if torn:
+            linked["torn"] = torn
+        append_line(file, json.dumps({**linked, "hash": digest(linked)}, ensure_ascii=False))
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One writer at a time: two that follow the same line would break the chain. The lock goes with the process."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise storage_error(error, file) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _scan(file: Path) -> tuple[list[dict[str, Any]], list[int]]:

@@ -233,19 +233,36 @@ class Project:
             ProjectBusy: another process holds it; its owner is named.
             StorageError: the folder cannot be written.
         """
-        path = self.store / "lock"
+        others = "another run works on this folder", "two runs at once would spoil each other's records"
+        with self._held("lock", doing, *others, next="wait for it, or stop it; then run the same command again"):
+            yield
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Hold the right to serve this folder, beside whoever else works on it.
+
+        Raises:
+            ProjectBusy: another gateway holds it. StorageError: the folder cannot be written.
+        """
+        others = "another gateway serves this folder", "both would follow one deployment log"
+        with self._held("serve.lock", "serve", *others, next="stop it, or serve another folder"):
+            yield
+
+    @contextmanager
+    def _held(self, name: str, doing: str, what: str, why: str, *, next: str) -> Iterator[None]:
+        path = self.store / name
         try:
             self.store.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise storage_error(error, path) from error
         try:
-            self._take(handle, path, doing)
+            self._take(handle, path, doing, what, why, next)
             yield
         finally:
             os.close(handle)
 
-    def _take(self, handle: int, path: Path, doing: str) -> None:
+    def _take(self, handle: int, path: Path, doing: str, what: str, why: str, next: str) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.truncate(handle, 0)
@@ -254,9 +271,9 @@ class Project:
         except BlockingIOError:
             held_by = os.pread(handle, 1000, 0).decode("utf-8", "replace").strip()
             raise ProjectBusy(
-                f"another run works on this folder: {held_by or 'owner not known'}",
-                why="two runs at once would spoil each other's records",
-                next="wait for it, or stop it; then run the same command again",
+                f"{what}: {held_by or 'owner not known'}",
+                why=why,
+                next=next,
                 where=str(self.folder),
             ) from None
         except OSError as error:

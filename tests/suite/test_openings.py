@@ -1,11 +1,14 @@
 """The logs of registrations and openings can only grow, and show it when they were touched."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tuneworthy import chain
 from tuneworthy.content import digest
 from tuneworthy.errors import LogEdited
 from tuneworthy.suite import openings
@@ -131,3 +134,13 @@ def test_a_line_that_lacks_only_its_end_is_whole(file):
     file.write_bytes(file.read_bytes().rstrip(b"\n"))
     register(file, n=41)
     assert [line["n"] for line in openings.read(file)] == [40, 41]
+
+
+def test_two_processes_that_write_at_once_keep_one_chain(tmp_path):
+    """The gateway and the command line write to the same deployment log."""
+    path = tmp_path / "log.jsonl"
+    code = "import sys; from pathlib import Path; from tuneworthy import chain\n"
+    code += "for n in range(40): chain.append(Path(sys.argv[1]), {'by': sys.argv[2], 'n': n})"
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in ("one", "two", "three")]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert len(chain.read(path)) == 120

@@ -25,7 +25,7 @@ from tuneworthy.answering import Answerer, Sources, candidate_digest
 from tuneworthy.content import canonical_json, file_digest, write_whole
 from tuneworthy.errors import GateRefused, ModelError, StorageError
 from tuneworthy.ground import Ground
-from tuneworthy.models.local import files as model_files
+from tuneworthy.models.local.files import file_digests
 from tuneworthy.plan.after_run import licence_of
 from tuneworthy.plan.licence import name_problem
 from tuneworthy.plan.records import Licence
@@ -34,9 +34,10 @@ from tuneworthy.records import Candidate, Case, Example
 from tuneworthy.release import card, fingerprint
 from tuneworthy.release.records import MANIFEST, BaseModelRef, FileHash, Manifest, Measured
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
+from tuneworthy.retrievers.open import LEXICAL
 from tuneworthy.runs import RunRecord
 from tuneworthy.seams import Model
-from tuneworthy.usecase import UseCase
+from tuneworthy.usecase import ModelChoice, UseCase
 
 EXAMPLES, CASES, LOCK = "examples.jsonl", "cases.jsonl", "suite.lock"
 DOCS, ADAPTER, TUNED = "docs", "adapter", "tuned"
@@ -72,7 +73,7 @@ class Release:
 
     def _sources(self, model: Model) -> Sources:
         candidate = self.manifest.candidate
-        embeds = candidate.retriever is not None and candidate.retriever.name != "bm25"
+        embeds = candidate.retriever is not None and candidate.retriever.name not in LEXICAL
         embeds = embeds or (candidate.classifier is not None and candidate.classifier.features == "embeddings")
         return Sources(
             usecase=self.usecase,
@@ -114,7 +115,7 @@ def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, over
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             usecase=_usecase_inside(ground.usecase),
             candidate=packed,
-            base=_base(ground.usecase, project.folder, sources.model),
+            base=_base(ground.usecase.model, sources.model),
             data_version=ground.version,
             suite_lock=ground.lock.digest if ground.lock else "",
             measured=Measured(
@@ -279,16 +280,14 @@ def _usecase_inside(usecase: UseCase) -> dict[str, Any]:
     return plain
 
 
-def _base(usecase: UseCase, folder: Path, model: Model) -> BaseModelRef:
-    choice = usecase.model
-    hashes: dict[str, str] = {}
+def _base(choice: ModelChoice, model: Model) -> BaseModelRef:
     here: Path | None = getattr(model, "folder", None)
-    if here is not None:
-        names = [name for name in model_files.DECIDING if (here / name).is_file()]
-        names += [path.name for path in model_files.weight_files(here)]
-        hashes = {name: file_digest(here / name) for name in sorted(names)}
     return BaseModelRef(
-        name=choice.base, revision=choice.revision, endpoint=choice.endpoint, identity=model.digest, files=hashes
+        name=choice.base,
+        revision=choice.revision,
+        endpoint=choice.endpoint,
+        identity=model.digest,
+        files=file_digests(here) if here is not None else {},
     )
 
 

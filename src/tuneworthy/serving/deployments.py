@@ -69,8 +69,8 @@ def write(
 
 def live(entries: Iterable[Entry], at: str = "") -> dict[str, str]:
     """alias → release that answers. `at`: ISO 8601 in UTC; empty = now."""
-    lived = _lived([entry for entry in entries if not at or entry.at <= at])
-    return {alias: names[-1] for alias, names in lived.items() if names}
+    found = lived([entry for entry in entries if not at or entry.at <= at])
+    return {alias: names[-1] for alias, names in found.items() if names}
 
 
 def wanted(entries: Sequence[Entry]) -> dict[str, Entry]:
@@ -88,7 +88,7 @@ def wanted(entries: Sequence[Entry]) -> dict[str, Entry]:
     return found
 
 
-def _lived(entries: Iterable[Entry]) -> dict[str, list[str]]:
+def lived(entries: Iterable[Entry]) -> dict[str, list[str]]:
     """alias → releases that were live and were not refused since, the present one last."""
     found: dict[str, list[str]] = {}
     for entry in entries:
@@ -106,11 +106,11 @@ def before(entries: Iterable[Entry], alias: str) -> str:
     Raises:
         GateRefused: nothing to go back to.
     """
-    lived = _lived(entries).get(alias, [])
-    if len(lived) < 2:
+    names = lived(entries).get(alias, [])
+    if len(names) < 2:
         raise GateRefused(
-            f"nothing was live under {alias!r} before" if lived else f"nothing is live under {alias!r}",
+            f"nothing was live under {alias!r} before" if names else f"nothing is live under {alias!r}",
             why="a rollback goes to the release that answered before",
             next="deploy another release: tuneworthy release deploy NAME",
         )
-    return lived[-2]
+    return names[-2]

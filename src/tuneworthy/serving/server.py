@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,8 +15,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 
-from tuneworthy.content import storage_error
-from tuneworthy.errors import GateRefused, ModelError, ProjectBusy, TuneworthyError
+from tuneworthy.errors import GateRefused, ModelError, TuneworthyError
 from tuneworthy.models.open import open_model
 from tuneworthy.project import Project
 from tuneworthy.records import Input
@@ -65,7 +62,7 @@ class Server:
             GateRefused: reachable from elsewhere without keys. ProjectBusy: another gateway serves this folder.
         """
         _require_keys(self.host, keys.read(self.project.keys_file))
-        with _only_one(self.project):
+        with self.project.serving():
             settings = uvicorn.Config(
                 self.gateway.app(self._lifespan),
                 host=self.host,
@@ -148,7 +145,8 @@ class Server:
             else:
                 checks = await loop.run_in_executor(self._thread, self._load, release)
                 if not gate.refused(checks):
-                    checks.append(await gate.through_endpoint(release, self._client(name)))
+                    async with self._client(name) as ask:
+                        checks.append(await gate.through_endpoint(release, ask))
             reason = gate.refused(checks)
         except (TuneworthyError, httpx.HTTPError) as error:
             reason = str(error).splitlines()[0]
@@ -191,26 +189,28 @@ class Server:
             self._models[wanted] = model
         return self._models[wanted]
 
-    def _client(self, name: str) -> gate.Ask:
+    @asynccontextmanager
+    async def _client(self, name: str) -> AsyncIterator[gate.Ask]:
         """Asks this gateway through its socket, as a client does."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1/chat/completions"
 
-        async def ask(row: Input) -> str:
-            async with httpx.AsyncClient(timeout=self.limits.seconds, trust_env=False) as client:
+        headers = {GATE_HEADER: self.gateway.gate_secret}
+        async with httpx.AsyncClient(timeout=self.limits.seconds, trust_env=False, headers=headers) as client:
+
+            async def ask(row: Input) -> str:
                 body = {"model": name, "messages": [{"role": "user", "content": json.dumps(dict(row))}]}
-                reply = await client.post(url, json=body, headers={GATE_HEADER: self.gateway.gate_secret})
+                reply = await client.post(url, json=body)
                 reply.raise_for_status()
                 return str(reply.json()["choices"][0]["message"]["content"])
 
-        return ask
+            yield ask
 
     def _forget(self, entries: tuple[deployments.Entry, ...]) -> None:
         """Unload what is neither live nor the release to roll back to."""
+        lived = deployments.lived(entries)
         kept = set(self.gateway.routes.values())
-        for alias in self.gateway.routes:
-            lived = dict.fromkeys(e.release for e in reversed(entries) if e.alias == alias and e.action == "live")
-            kept |= set(list(lived)[:KEPT])
+        kept.update(name for alias in self.gateway.routes for name in lived.get(alias, [])[-KEPT:])
         for name in set(self.gateway.lanes) - kept:
             del self.gateway.lanes[name]
 
@@ -232,25 +232,6 @@ def _require_keys(host: str, known: keys.Keys) -> None:
             why="anybody could ask it",
             next="run: tuneworthy serve --new-key NAME",
         )
-
-
-@contextmanager
-def _only_one(project: Project) -> Iterator[None]:
-    path = project.store / "serve.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise storage_error(error, path) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ProjectBusy(
-            "another gateway serves this folder", next="stop it, or serve another folder", where=str(project.folder)
-        ) from None
-    finally:
-        os.close(handle)
 
 
 def _state(file: Path) -> tuple[int, int]:

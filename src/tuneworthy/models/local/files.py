@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.content import folder_digest
+from tuneworthy.content import file_digest, folder_digest
 from tuneworthy.errors import ModelError, UnsafeModel
 from tuneworthy.usecase import ModelChoice
 
@@ -94,6 +94,12 @@ def weights_digest(folder: Path) -> str:
 def weight_files(path: Path) -> list[Path]:
     """The files that hold the weights, sorted: safetensors, or pickles where there are no others."""
     return sorted(path.glob("*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
+
+
+def file_digests(path: Path) -> dict[str, str]:
+    """File name → SHA-256 of every file that decides what the model answers, sorted by name."""
+    names = [name for name in DECIDING if (path / name).is_file()] + [file.name for file in weight_files(path)]
+    return {name: file_digest(path / name) for name in sorted(names)}
 
 
 def only_pickles(path: Path) -> bool:

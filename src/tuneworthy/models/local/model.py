@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.content import digest, file_digest
+from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
 from tuneworthy.models.local import constraints, decoding, files, likelihood
 from tuneworthy.models.local.adapters import Adapter, Adapters, adapter_at
@@ -101,9 +101,8 @@ class _Weights:
     @cached_property
     def digest(self) -> str:
         """Names weights, tokenizer, template and precision."""
-        names = [n for n in files.DECIDING if (self.folder / n).is_file()]
-        names += [path.name for path in files.weight_files(self.folder)]
-        return digest([[name, file_digest(self.folder / name)] for name in sorted(names)] + [str(self.network.dtype)])
+        named = [[name, sha256] for name, sha256 in files.file_digests(self.folder).items()]
+        return digest([*named, str(self.network.dtype)])
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
