@@ -484,6 +484,13 @@ def compare(
     votes: Annotated[
         Path | None, typer.Option("--votes", help="Count the votes on such pairs: sign test and interval.")
     ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option("--repeats", min=2, help="Ask both so often again: how steady are they, and the difference?"),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=2, help="With --repeats: of sampling.", show_default="greedy, as locked")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare arms case by case: two of the last run, by score or by people who vote blind; or logs of other tools."""
@@ -496,8 +503,17 @@ def compare(
     if len(arms) not in (2, 3) or metric or against:
         raise typer.BadParameter("name two arms and the folder (prompt lora FOLDER), or log files")
     folder = Path(arms[2]) if len(arms) == 3 else Path()
-    if blind and votes:
-        raise typer.BadParameter("first --blind, then --votes")
+    if sum(map(bool, (blind, votes, repeats))) > 1:
+        raise typer.BadParameter("one at a time: first --blind, then --votes; or --repeats")
+    if temperature is not None and not repeats:
+        raise typer.BadParameter("--temperature belongs to --repeats")
+    if repeats:
+        from tuneworthy.printing import repeats as printing
+        from tuneworthy.printing.board import live
+
+        with live(as_json=json) as listener:
+            asked = judging.repeat(folder, arms[0], arms[1], listener, times=repeats, temperature=temperature)
+        raise typer.Exit(printing.repeated(asked, as_json=json))
     if blind:
         judge.blind(judging.blind_pairs(folder, arms[0], arms[1], blind), blind, folder, as_json=json)
         return

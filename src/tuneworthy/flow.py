@@ -290,14 +290,18 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
     Raises:
         SuiteChanged: the suite is not the one that the run measured.
     """
-    record, ground = measured(open_project(folder))
+    return paired(*measured(open_project(folder)), reference, candidate)
+
+
+def paired(record: RunRecord, ground: Ground, reference: str, candidate: str) -> Comparison:
+    """Two arms of a run on the ground that it stood on."""
     return record.compare(
         reference,
         candidate,
         binary=ground.yardstick.primary.binary,
         alpha=ground.usecase.bar.alpha,
         seed=ground.usecase.seed,
-        clusters={case.id: case.cluster for case in ground.cases if case.cluster},
+        clusters=ground.clusters,
         judge=ground.yardstick.calibration,
     )
 

@@ -64,6 +64,11 @@ class Ground:
         return Yardstick(primary, tuple(others))
 
     @cached_property
+    def clusters(self) -> dict[str, str]:
+        """case → what it shares with others (a document, a customer); cases that share nothing are left out."""
+        return {case.id: case.cluster for case in self.cases if case.cluster}
+
+    @cached_property
     def wrong_labels(self) -> Interval | None:
         """Share of expected outputs that a person found wrong in random rows; None where nobody looked."""
         known = {example.name for example in self.examples}

@@ -1,6 +1,7 @@
-"""What people and judges say of answers, on one screen.
+"""What people and judges say of answers, and what the same arms say when asked again, on one screen.
 
     labels → calibrated judge;  two arms → blind pairs → votes;  logs of other tools → the same statistics
+    two arms → asked again, several times → how steady they are
 
 Nothing here prints.
 """
@@ -10,16 +11,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuneworthy.answering import Answerer, candidate_digest
 from tuneworthy.content import file_digest, write_whole
 from tuneworthy.data import judged, read
+from tuneworthy.errors import TuneworthyError
 from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange.judge import Judged
-from tuneworthy.flow import last_run, measured
+from tuneworthy.flow import last_run, measured, open_bench, paired
+from tuneworthy.ground import Ground
+from tuneworthy.ladder import Listener
+from tuneworthy.levers.bench import Bench
 from tuneworthy.measure.calibrate import calibrate
+from tuneworthy.measure.evaluate import measure
+from tuneworthy.measure.repeats import Repeated, repeated
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.project import open_project
-from tuneworthy.records import Calibration
+from tuneworthy.records import Arm, Calibration
+from tuneworthy.runs import RunRecord
 from tuneworthy.scorers.judge import uncalibrated
+from tuneworthy.suite import openings
 
 
 def judge(logs: Sequence[Path], *, metric: str, against: str) -> Judged:
@@ -81,3 +91,76 @@ def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> Sid
     project = open_project(folder)
     given = judged.read_votes(file, project.usecase)
     return count(given, judged.key_to(given, project, reference, candidate))
+
+
+def repeat(
+    folder: Path, reference: str, candidate: str, listener: Listener, *, times: int, temperature: float | None = None
+) -> Repeated:
+    """Ask two arms of the last run the locked cases again, several times: how steady are they, and is the difference?
+
+    Args:
+        temperature: of sampling; None = the decoding that was locked, which is greedy.
+
+    Raises:
+        TuneworthyError: there is no such arm, or less than two times are asked for.
+    """
+    if times < 2:
+        raise TuneworthyError("one answer says nothing about the next", next="ask at least twice: --repeats 5")
+    project = open_project(folder)
+    with project.busy("compare"):
+        record, ground = measured(project)
+        once, bench = paired(record, ground, reference, candidate), open_bench(ground)
+        arms = {
+            name: [
+                _asked_again(bench, ground, record, name, number, temperature, listener)
+                for number in range(1, times + 1)
+            ]
+            for name in (reference, candidate)
+        }
+    bar, yardstick = ground.usecase.bar, ground.yardstick
+    return repeated(
+        arms[reference],
+        arms[candidate],
+        once,
+        binary=yardstick.primary.binary,
+        right=1.0 if yardstick.primary.binary else bar.at_least,
+        smallest=bar.smallest_difference,
+        power=bar.power,
+        alpha=bar.alpha,
+        seed=ground.usecase.seed,
+        clusters=ground.clusters,
+        judge=yardstick.calibration,
+    )
+
+
+def _asked_again(
+    bench: Bench,
+    ground: Ground,
+    record: RunRecord,
+    name: str,
+    number: int,
+    temperature: float | None,
+    listener: Listener,
+) -> Arm:
+    """One repeat of an arm, with a seed of its own; a look at the locked cases, and logged as one."""
+    was = record.candidates[name]
+    changed = {"seed": was.decoding.seed + number} | ({} if temperature is None else {"temperature": temperature})
+    candidate = was.model_copy(update={"decoding": was.decoding.model_copy(update=changed)})
+    if ground.lock is not None:
+        openings.open_cases(
+            ground.project.openings_file,
+            lock_digest=ground.lock.digest,
+            arm=name,
+            arm_digest=candidate_digest(candidate),
+            contrast=f"{name}, asked again",
+        )
+    return measure(
+        name,
+        Answerer(candidate, bench.sources),
+        ground.cases,
+        ground.yardstick,
+        cases_digest=ground.lock.digest if ground.lock else "unlocked",
+        store=ground.project.answers,
+        on_progress=lambda done, total: listener.step(f"{name}: repeat {number}", done, total),
+        exploratory=True,
+    )

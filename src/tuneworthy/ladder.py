@@ -231,7 +231,7 @@ class Ladder:
         """The gain of every trained arm, over the best untrained lever and over the base, as format and content."""
         pairs = [(n, r) for n, r in self.contrasts(TRAINED) if n in TRAINED and {n, r} <= set(self.arms)]
         found = [
-            format_and_content(self.arms[r], self.arms[n], clusters=self._clusters, level=1 - self._alpha)
+            format_and_content(self.arms[r], self.arms[n], clusters=self.ground.clusters, level=1 - self._alpha)
             for n, r in pairs
         ]
         return tuple(split for split in found if split is not None)
@@ -248,7 +248,7 @@ class Ladder:
                 binary=self.ground.yardstick.primary.binary,
                 seed=self.ground.usecase.seed,
                 alpha=self._alpha,
-                clusters=self._clusters,
+                clusters=self.ground.clusters,
                 judge=self.ground.yardstick.calibration,
             )
             for candidate, reference in pairs
@@ -313,7 +313,7 @@ class Ladder:
         return arm_interval(
             arm,
             binary=self.ground.yardstick.primary.binary,
-            clusters=self._clusters,
+            clusters=self.ground.clusters,
             level=1 - self._alpha,
             judge=self.ground.yardstick.calibration,
         )
@@ -370,10 +370,6 @@ class Ladder:
         return sum(one[case] != two[case] for case in both) / len(both) if both else None
 
     @property
-    def _clusters(self) -> dict[str, str]:
-        return {case.id: case.cluster for case in self.ground.cases if case.cluster}
-
-    @property
     def _alpha(self) -> float:
         return self.ground.usecase.bar.alpha
 
@@ -422,7 +418,7 @@ class Ladder:
             registered=not (self.arms[reference].exploratory or self.arms[candidate].exploratory),
             seed=self.ground.usecase.seed,
             alpha=self._alpha,
-            clusters=self._clusters,
+            clusters=self.ground.clusters,
             judge=self.ground.yardstick.calibration,
         )
 

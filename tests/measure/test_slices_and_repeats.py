@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tuneworthy.errors import NotComparable
 from tuneworthy.measure.compare import arm_interval, compare
-from tuneworthy.measure.repeats import average, steadiness
+from tuneworthy.measure.repeats import average, repeated, steadiness
+from tuneworthy.measure.statistics import wilson
 from tuneworthy.measure.slices import slices
 from tuneworthy.records import Answer, Arm, Candidate, CaseResult, Score
 
@@ -113,6 +114,70 @@ def test_pass_at_k_and_pass_every_time():
     found = steadiness(runs)
     assert (found.cases, found.ever, found.always, found.unsteady) == (4, 0.75, 0.5, ("c001",))
     assert steadiness(runs[:1]) is None
+
+
+def asked(rng, true, name, repeats):
+    """An arm asked several times: each answer right with the probability of its case."""
+    return [arm(name, (rng.random(true.size) < true) * 1.0) for _ in range(repeats)]
+
+
+def told(reference, candidate, **settings):
+    measured = compare(reference[0], candidate[0], binary=True)
+    return repeated(reference, candidate, measured, binary=True, right=1.0, smallest=0.05, **settings)
+
+
+def test_the_interval_with_repeats_holds_the_truth_and_answers_counted_as_cases_do_not():
+    """400 suites of 40 cases asked 8 times; cases differ in how often they are answered rightly (Beta(.5, .5))."""
+    rng, covered, naive = np.random.default_rng(3), 0, 0
+    for _ in range(400):
+        right = rng.binomial(8, rng.beta(0.5, 0.5, 40))
+        mean = arm_interval(arm("x", right / 8), False)
+        covered += mean.low <= 0.5 <= mean.high
+        pooled = wilson(right.sum(), 320)
+        naive += pooled.low <= 0.5 <= pooled.high
+    assert covered / 400 == pytest.approx(0.95, abs=0.03)
+    assert naive / 400 < 0.75
+
+
+def test_noise_within_cases_and_the_cases_it_costs_are_those_of_a_known_truth():
+    """Two arms, p = .5 ± .3 and the same + .1: Var(d) between is 0, within each .5² - .3² = .16 (Miller's formula)."""
+    rng = np.random.default_rng(4)
+    true = 0.45 + rng.choice([-0.3, 0.3], 4_000)
+    found = told(asked(rng, true, "a", 4), asked(rng, true + 0.1, "b", 4))
+    assert found.noise == pytest.approx(1.0, abs=0.05)
+    assert found.comparison.difference.value == pytest.approx(0.1, abs=0.02)
+    within = [(true * (1 - true)).mean(), ((true + 0.1) * (0.9 - true)).mean()]
+    steady = [found.reference.steadiness.within**2, found.candidate.steadiness.within**2]
+    assert steady == pytest.approx(within, rel=0.03)
+    wanted = (1.959964 + 0.841621) ** 2 * sum(within) / 0.05**2
+    assert found.cases_once == pytest.approx(wanted, rel=0.08)
+    assert found.cases_repeated == pytest.approx(wanted / 4, rel=0.08)
+
+
+def test_repeats_that_never_change_cost_nothing_and_change_nothing():
+    one, two = [arm("a", [1, 0, 1, 1] * 10)] * 3, [arm("b", [1, 1, 1, 0] * 10)] * 3
+    found = told(one, two)
+    assert (found.noise, found.cases_once) == (0.0, found.cases_repeated)
+    assert found.reference.mean == found.reference.once
+    assert found.reference.flipping.value == 0 < found.reference.flipping.high
+    same = told(one, one)
+    assert (same.noise, same.cases_once) == (None, None)
+
+
+def test_swapping_the_arms_mirrors_everything():
+    rng = np.random.default_rng(5)
+    one, two = asked(rng, np.full(50, 0.4), "a", 3), asked(rng, np.full(50, 0.6), "b", 3)
+    there, back = told(one, two), told(two, one)
+    assert there.comparison.difference.value == pytest.approx(-back.comparison.difference.value)
+    assert there.comparison.p == back.comparison.p
+    assert there.noise == pytest.approx(back.noise)
+    assert (there.reference, there.candidate) == (back.candidate, back.reference)
+
+
+def test_an_arm_that_was_never_scored_twice_is_not_measured():
+    none = [arm("a", [None, 1.0]), arm("a", [None, None])]
+    found = told(none, none)
+    assert (found.reference.steadiness, found.reference.flipping, found.noise) == (None, None, None)
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, None]), min_size=3, max_size=3), min_size=1, max_size=5))

@@ -144,6 +144,12 @@ def test_sampling_is_seeded_and_does_not_depend_on_the_batch(local):
     assert texts(local, others) != together
 
 
+def test_questions_that_are_asked_together_do_not_share_their_luck(local):
+    """Nearly every token is equally likely at this temperature: shared dice would draw one and the same everywhere."""
+    requests = [ask(f"Question {number}?", temperature=1000.0, seed=7, max_tokens=1) for number in range(24)]
+    assert len({answer.text for answer in local.complete(requests)}) > 8
+
+
 def test_sampling_leaves_the_random_state_of_the_caller_alone(local):
     torch.manual_seed(1)
     before = torch.get_rng_state()

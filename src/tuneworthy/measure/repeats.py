@@ -6,12 +6,15 @@ Repeats shrink the noise within a case and nothing else: Var(mean) = (between² 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from tuneworthy.errors import NotComparable
-from tuneworthy.records import Arm, CaseResult, Record, Score
+from tuneworthy.measure.compare import Clusters, arm_interval, compare
+from tuneworthy.measure.statistics import cases_needed_graded, mean_interval
+from tuneworthy.records import Arm, Calibration, CaseResult, Comparison, Interval, Record, Score
 
 
 class Steadiness(Record):
@@ -31,6 +34,39 @@ class Steadiness(Record):
     """share right every time (pass^K)"""
     unsteady: tuple[str, ...]
     """cases right at some times and wrong at others"""
+
+
+class RepeatedArm(Record):
+    """One arm asked several times."""
+
+    name: str
+    mean: Interval | None
+    """mean score over cases, each with the mean of its repeats; clusters are cases, or what cases share"""
+    once: Interval | None
+    """the same from the first repeat alone"""
+    steadiness: Steadiness | None
+    """None where no case was scored twice"""
+    flipping: Interval | None
+    """share of these cases that are right at some times and wrong at others"""
+
+
+class Repeated(Record):
+    """Two arms asked several times on the same cases: what asking once hides, and what repeats buy."""
+
+    repeats: int
+    temperature: float
+    reference: RepeatedArm
+    candidate: RepeatedArm
+    measured: Comparison
+    """as the run measured it: asked once, with the decoding of the suite"""
+    comparison: Comparison
+    """with the mean over repeats in every case; exploratory, since these cases were opened before"""
+    noise: float | None
+    """share of the variance of that mean difference that comes from within cases; None where nothing varies"""
+    cases_once: int | None
+    """cases that find the smallest difference with the planned power when each is asked once; None as for `noise`"""
+    cases_repeated: int | None
+    """and when each is asked this often"""
 
 
 def average(repeats: Sequence[Arm]) -> Arm:
@@ -75,6 +111,89 @@ def steadiness(repeats: Sequence[Arm], *, right: float = 1.0) -> Steadiness | No
         always=float(always.mean()),
         unsteady=tuple(case for case, e, a in zip(many, ever, always, strict=True) if e and not a),
     )
+
+
+def repeated(
+    reference: Sequence[Arm],
+    candidate: Sequence[Arm],
+    measured: Comparison,
+    *,
+    binary: bool,
+    right: float,
+    smallest: float,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    seed: int = 0,
+    clusters: Clusters | None = None,
+    judge: Calibration | None = None,
+) -> Repeated:
+    """Two arms, each measured several times on the same cases.
+
+    Args:
+        measured: what the run found with one answer a case.
+        binary: one answer scores 0 or 1.
+        right: score from which an answer counts as right.
+        smallest: the difference that matters, for the number of cases.
+        judge: as in `compare`.
+
+    Raises:
+        NotComparable: as `average` and `compare`.
+    """
+    both = average(reference), average(candidate)
+    level = 1 - alpha
+    told = [
+        RepeatedArm(
+            name=arm.name,
+            mean=arm_interval(arm, False, clusters=clusters, level=level, judge=judge),
+            once=arm_interval(runs[0], binary, clusters=clusters, level=level, judge=judge),
+            steadiness=(steady := steadiness(runs, right=right)),
+            flipping=_flipping(steady, runs, clusters, level) if steady else None,
+        )
+        for arm, runs in zip(both, (reference, candidate), strict=True)
+    ]
+    found = compare(*both, binary=False, registered=False, seed=seed, alpha=alpha, clusters=clusters, judge=judge)
+    noise, once, often = _price(found, told[0].steadiness, told[1].steadiness, smallest, power, alpha)
+    return Repeated(
+        repeats=len(reference),
+        temperature=reference[0].candidate.decoding.temperature,
+        reference=told[0],
+        candidate=told[1],
+        measured=measured,
+        comparison=found,
+        noise=noise,
+        cases_once=once,
+        cases_repeated=often,
+    )
+
+
+def _flipping(steady: Steadiness, runs: Sequence[Arm], clusters: Clusters | None, level: float) -> Interval | None:
+    """Of the cases scored at least twice."""
+    scored, unsteady = Counter(case for arm in runs for case in arm.scores()), set(steady.unsteady)
+    often = [case for case, times in scored.items() if times > 1]
+    flips = [float(case in unsteady) for case in often]
+    groups = [(clusters or {}).get(case) or f"\0{case}" for case in often]
+    return mean_interval(flips, groups=groups if len(set(groups)) < len(groups) else None, level=level)
+
+
+def _price(
+    found: Comparison, one: Steadiness | None, two: Steadiness | None, smallest: float, power: float, alpha: float
+) -> tuple[float | None, int | None, int | None]:
+    """(share of the noise within cases, cases when asked once, cases when asked so often); None where nothing varies.
+
+    Var(mean difference) · n = between² + (within_A² + within_B²)/K (Miller, arXiv 2411.00640).
+    """
+    if one is None or two is None or found.sd == 0:
+        return None, None, None
+    repeats = min(one.repeats, two.repeats)
+    within = (one.within**2 + two.within**2) / repeats
+    noise = min(1.0, within / found.sd**2)
+    between = float(np.sqrt(max(0.0, found.sd**2 - within)))
+    parts = one.within, two.within
+    cases = [
+        cases_needed_graded(between, smallest, power=power, alpha=alpha, within=parts, repeats=k)
+        for k in (1, max(1, round(repeats)))
+    ]
+    return noise, cases[0], cases[1]
 
 
 def _mean(first: CaseResult, repeats: Sequence[CaseResult]) -> CaseResult:

@@ -56,7 +56,7 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
         console.print("Exploratory: this contrast was not registered before the cases were opened.")
     if as_json:
         machine(found)
-    return _state(found)
+    return outcome(found)
 
 
 def judged(found: Judged, *, as_json: bool) -> int:
@@ -77,7 +77,7 @@ def judged(found: Judged, *, as_json: bool) -> int:
     console.print("Exploratory: no suite was locked before these cases were answered, so this supports no verdict.")
     if as_json:
         machine(found)
-    return _outcome(found)
+    return _of_all(found)
 
 
 def _outside(arm: JudgedArm) -> tuple[str, ...]:
@@ -113,12 +113,13 @@ def _remarks(found: Judged) -> Iterator[str]:
         yield f"No conclusion: {problem}"
 
 
-def _outcome(found: Judged) -> int:
-    states = [UNDECIDED if c.candidate in found.problems else _state(c) for c in found.comparisons]
+def _of_all(found: Judged) -> int:
+    states = [UNDECIDED if c.candidate in found.problems else outcome(c) for c in found.comparisons]
     return MET if MET in states else REFUSED if set(states) == {REFUSED} else UNDECIDED
 
 
-def _state(found: Comparison) -> int:
+def outcome(found: Comparison) -> int:
+    """0 when the candidate is better, 3 when it is not, 4 when that cannot be told."""
     difference = found.difference
     if difference is None or p_of(found) >= 1 - difference.level:
         return UNDECIDED

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
 from tuneworthy.models.local.constraints import Grammar
 from tuneworthy.models.local.rendering import chat_ids
@@ -132,7 +133,9 @@ def _row(asked: Asked, index: int, prompt: Sequence[int], request: Request) -> _
         matcher = asked.grammar.matcher(request.constraint)
     dice = None
     if request.decoding.temperature > 0:
-        dice = torch.Generator().manual_seed(request.decoding.seed)
+        # Dice of its own for every question: the same dice for all would make the luck of one case that of the next.
+        asked_for = [request.decoding.seed, [message.content for message in request.messages]]
+        dice = torch.Generator().manual_seed(int(digest(asked_for)[:15], 16))
     return _Row(index=index, prompt=prompt, request=request, matcher=matcher, dice=dice)
 
 
