@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tuneworthy.errors import NotComparable
 from tuneworthy.measure.compare import arm_interval, compare
 from tuneworthy.measure.repeats import average, repeated, steadiness
-from tuneworthy.measure.statistics import wilson
 from tuneworthy.measure.slices import slices
+from tuneworthy.measure.statistics import wilson
 from tuneworthy.records import Answer, Arm, Candidate, CaseResult, Score
 
 
