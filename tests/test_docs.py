@@ -51,7 +51,7 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
         command = group
         for word in words[1:]:
             if word.startswith("--"):
-                known = {name for parameter in command.params for name in parameter.opts}
+                known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
                 assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {' '.join(words)}"
             elif hasattr(command, "commands"):
                 assert word in command.commands, f"{page.name}: {' '.join(words)}"

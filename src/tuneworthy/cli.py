@@ -186,6 +186,9 @@ def data_label(
     take: Annotated[
         bool, typer.Option("--take", help="Add the rows that were filled in to the examples: data label --take FOLDER.")
     ] = False,
+    said: Annotated[
+        bool, typer.Option("--feedback", help="Lay before you what clients corrected: data label --feedback FOLDER.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Which rows to label next, written to be filled in; and whether choosing them beats labelling at random."""
@@ -193,8 +196,11 @@ def data_label(
     from tuneworthy.printing import label
     from tuneworthy.printing.board import live
 
+    where = file if file is not None and folder == Path() else folder
+    if said:
+        label.collected(*worth.collect_corrections(where), where, as_json=json)
+        return
     if take:
-        where = file if file is not None and folder == Path() else folder
         label.taken(worth.take_labels(where), where, as_json=json)
         return
     if file is None:
@@ -630,6 +636,13 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8321,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; the next one gets 429.")] = 256,
     per_minute: Annotated[int, typer.Option(min=0, help="Requests of one key; 0 = no limit.")] = 0,
+    traces: Annotated[
+        bool, typer.Option("--traces/--no-traces", help="Note each answer for `watch`: sizes and classes, no content.")
+    ] = True,
+    trace_content: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of answers whose content is kept too, redacted.")
+    ] = 0.0,
+    trace_days: Annotated[int, typer.Option(min=1, help="Traces and feedback are removed after so many days.")] = 30,
     new_key: Annotated[str, typer.Option(help="Make a key of this name, show it, and stop.", show_default=False)] = "",
     for_alias: Annotated[list[str] | None, typer.Option(help="With --new-key: only these aliases.")] = None,
     drop_key: Annotated[str, typer.Option(help="Make a key worthless, and stop.", show_default=False)] = "",
@@ -637,6 +650,7 @@ def serve(
     """Answer with what is deployed, as an OpenAI-compatible endpoint. Nothing is routed past the gate."""
     from tuneworthy import service
     from tuneworthy.serving.gateway import Limits
+    from tuneworthy.watch.traces import Keeping
 
     if new_key:
         sys.stdout.write(service.new_key(folder, new_key, for_alias or []) + "\n")
@@ -647,7 +661,9 @@ def serve(
         return
     sys.stderr.write(f"http://{host}:{port}/v1 (stop with Ctrl-C)\n")
     limits = Limits(waiting=waiting, per_minute=per_minute)
-    service.serve(folder, host=host, port=port, limits=limits, tell=lambda text: print(text, file=sys.stderr))
+    keeping = Keeping(traces, trace_content, trace_days)
+    tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    service.serve(folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell)
 
 
 @app.command()

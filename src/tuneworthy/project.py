@@ -8,7 +8,7 @@ my-usecase/
   docs/                     the documents, if knowledge is needed
   probes/*.jsonl            abilities beside the task that must stay, if there are any
   .tuneworthy/              versions, answers, adapters, runs: content-addressed, safe to delete;
-                            releases and deployments.jsonl: not to be deleted
+                            releases, deployments.jsonl and feedback: not to be deleted
 """
 
 from __future__ import annotations
@@ -210,6 +210,16 @@ class Project:
     def deployments_file(self) -> Path:
         """Which release answered under which alias, when and why: append-only."""
         return self.store / "deployments.jsonl"
+
+    @property
+    def traces(self) -> Path:
+        """What the gateway answered, a file a day."""
+        return self.store / "traces"
+
+    @property
+    def feedback(self) -> Path:
+        """What clients said of answers, a file a day. Not to be deleted."""
+        return self.store / "feedback"
 
     def blind_key(self, pair: str) -> Path:
         """The key to blind pairs, by the name of one of them; apart from the pairs."""

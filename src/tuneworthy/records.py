@@ -132,12 +132,26 @@ class Trace(Record):
     request: dict[str, JsonValue]
     """`model`, `messages`: role, content; …"""
     response: dict[str, JsonValue]
-    """`choices`: message, finish_reason; `model`; `usage`; or `error`"""
+    """`choices`: message, finish_reason; `model`; `usage`; or `error`. Without content kept: no messages"""
     release: str = ""
     """what answered"""
     conversation: str = ""
     """traces of one conversation share it; empty = told by its first exchange"""
     feedback: Feedback | None = None
+    alias: str = ""
+    """what was asked for"""
+    client: str = ""
+    """name of the key that asked; empty where the gateway has no keys"""
+    outcome: str = "ok"
+    """ok, or why there is no answer: timeout, full, transport, …"""
+    seconds: float = 0.0
+    """until the answer"""
+    passages: tuple[str, ...] = ()
+    """ids of the passages that were put before the model"""
+    measured: dict[str, JsonValue] = {}
+    """sizes, language, classes: what is known of request and answer where their content is not kept"""
+    scores: dict[str, float] = {}
+    """scorers of the suite that need no expected output → value"""
 
 
 # --- asking a model ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tuneworthy.serving import deployments, keys
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server
+from tuneworthy.watch.traces import Keeping
 
 
 def release(folder: Path, arm: str, *, override: str) -> Release:
@@ -109,8 +110,8 @@ def take_back_key(folder: Path, name: str) -> None:
     keys.take_back(open_project(folder).keys_file, name)
 
 
-def serve(folder: Path, *, host: str, port: int, limits: Limits, tell: Callable[[str], None]) -> None:
-    """Answer requests until stopped.
+def serve(folder: Path, *, host: str, port: int, limits: Limits, keeping: Keeping, tell: Callable[[str], None]) -> None:
+    """Answer requests until stopped. `keeping`: what is kept of answers.
 
     Raises:
         GateRefused: nothing was deployed, or it could be reached from elsewhere without keys.
@@ -121,4 +122,4 @@ def serve(folder: Path, *, host: str, port: int, limits: Limits, tell: Callable[
         raise GateRefused(
             "there is nothing to serve", why="no release was deployed", next="run: tuneworthy release deploy"
         )
-    Server(project, host, port, tell, limits).run()
+    Server(project, host, port, tell, limits, keeping=keeping).run()

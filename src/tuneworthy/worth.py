@@ -28,6 +28,8 @@ from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.project import open_project
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.seams import Embedder
+from tuneworthy.watch import corrections, feedback
+from tuneworthy.watch.corrections import Collected
 
 
 def price(folder: Path, checked: Checked, listener: Listener) -> Checked:
@@ -105,6 +107,21 @@ def suggest_labels(
         judged=found.judged,
     )
     return suggestion, project.to_label_file
+
+
+def collect_corrections(folder: Path) -> tuple[Collected, Path]:
+    """Write what clients corrected as rows for a person to look at.
+
+    Raises:
+        DataError: labels wait to be taken over.
+    """
+    project = open_project(folder)
+    with project.busy("data label"):
+        ground = prepare(project, strict=False)
+        found = corrections.collect(feedback.read(project.feedback)[0], ground.examples, ground.cases)
+        if found.rows:
+            unlabelled.write(found.rows, project.to_label_file)
+    return found, project.to_label_file
 
 
 def take_labels(folder: Path) -> Taken:

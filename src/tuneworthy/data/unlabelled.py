@@ -27,6 +27,8 @@ class ToLabel(Record):
     input: dict[str, JsonValue]
     expected: JsonValue = None
     """for a person to fill in"""
+    suggested: JsonValue = None
+    """what a client says it should be; counts for nothing until it stands under `expected`"""
     why: str = ""
     """why this row"""
     source: str = ""

@@ -12,6 +12,7 @@ from tuneworthy.data.unlabelled import Taken
 from tuneworthy.levers.labelling import Suggestion
 from tuneworthy.printing.console import machine, next_step, people
 from tuneworthy.report.wording import visible
+from tuneworthy.watch.corrections import Collected
 
 
 def suggested(found: Suggestion, path: Path, folder: Path, *, as_json: bool, shown: int = 5) -> None:
@@ -39,3 +40,27 @@ def taken(found: Taken, folder: Path, *, as_json: bool) -> None:
     next_step(console, "data check", folder, "look at what was added")
     if as_json:
         machine({"added": found.added, "known": found.known, "left": found.left})
+
+
+def collected(found: Collected, path: Path, folder: Path, *, as_json: bool) -> None:
+    """What clients corrected, laid before a person."""
+    console = people(as_json)
+    console.print(
+        f"{many(len(found.rows))} that clients corrected; left out: {found.known:,} known already, "
+        f"{found.judged:,} in the suite, {found.bare:,} whose input is not kept"
+    )
+    for row in found.rows[:5]:
+        text = visible(excerpt(input_text(row.input)))
+        console.print(Text(f"    {text}  → {row.suggested}  {visible(row.why)}", style="dim"))
+    if found.rows:
+        console.print(f"Written: {path}: where you agree, write it under `expected`", soft_wrap=True, markup=False)
+        next_step(console, "data label", folder, "adds the rows that are filled in to the examples", "--take")
+    if as_json:
+        machine(
+            {
+                "rows": [row.model_dump(mode="json") for row in found.rows],
+                "known": found.known,
+                "in_suite": found.judged,
+                "without_input": found.bare,
+            }
+        )

@@ -1,6 +1,7 @@
 """The gateway: an OpenAI-compatible door in front of releases. Aliases move, releases do not.
 
     POST /v1/chat/completions   model = an alias, or the full name of a loaded release
+    POST /v1/feedback           what a client says of an answer
     GET  /v1/models             what can be asked for
     GET  /health                200 when every alias answers
     GET  /metrics               Prometheus
@@ -14,7 +15,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -28,8 +30,11 @@ from tuneworthy.records import Answer
 from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
 from tuneworthy.serving.keys import Keys
 from tuneworthy.serving.lane import Lane, LaneFull
+from tuneworthy.watch.feedback import Said, read_given
+from tuneworthy.watch.traces import FeedbackRefused, Served, Traces, answer_id
 
 GATE_HEADER = "x-tuneworthy-gate"
+_OUTCOMES = {429: "full", 504: "timeout"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Gateway:
     """release name → loaded release, whether anybody may ask it or not"""
     routes: dict[str, str] = field(default_factory=dict)
     """alias → name of the release that answers; replaced as a whole, so that a request sees one state"""
+    traces: Traces | None = None
+    """where answers are noted; None = nowhere"""
     gate_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     """lets the gate ask a release that nobody else may ask yet"""
     _asked: dict[str, list[float]] = field(default_factory=dict)
@@ -65,6 +72,12 @@ class Gateway:
         self._requests = Counter("tuneworthy_requests", "Requests", kinds, registry=self.registry)
         self._seconds = Histogram("tuneworthy_seconds", "Time to the answer", ("alias",), registry=self.registry)
         self._tokens = Counter("tuneworthy_tokens", "Tokens", ("alias", "direction"), registry=self.registry)
+        self._traces = Counter(
+            "tuneworthy_traces", "Traces, by what became of them", ("state",), registry=self.registry
+        )
+        self._feedback = Counter("tuneworthy_feedback", "Feedback", ("alias", "said"), registry=self.registry)
+        if self.traces is not None:
+            self.traces.count = lambda state: self._traces.labels(state).inc()
         self._live = Gauge("tuneworthy_live", "1 = this release is live", ("alias", "release"), registry=self.registry)
 
     def app(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
@@ -72,6 +85,7 @@ class Gateway:
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
+                Route("/v1/feedback", self._guarded(self._said), methods=["POST"]),
                 Route("/v1/models", self._guarded(self._models)),
                 Route("/health", self._health),
                 Route("/metrics", self._metrics),
@@ -99,15 +113,21 @@ class Gateway:
         alias, lane = self._lane(asked, request, allowed)
         row = read_row(asked.messages, lane.release.usecase)
         started = time.perf_counter()
-        answer = await self._answer(alias, lane, row)
+        number, client = answer_id(), request.state.client
+        note = partial(self._note, Served(number, alias, client or "", lane.release, row), client is not None, started)
+        try:
+            answer = await self._answer(alias, lane, row)
+        except Refused as refused:
+            note(outcome=_OUTCOMES.get(refused.status, "refused"))
+            raise
         outcome = "ok" if answer.error is None else str(answer.error)
         self._count(alias, lane.release.name, outcome)
         self._seconds.labels(alias).observe(time.perf_counter() - started)
+        note(outcome=outcome, answer=answer)
         if answer.error is not None:
             raise Refused(f"the model did not answer: {answer.error}", status=502, kind="api_error")
         self._tokens.labels(alias, "in").inc(answer.tokens_in)
         self._tokens.labels(alias, "out").inc(answer.tokens_out)
-        number = f"chatcmpl-{secrets.token_hex(12)}"
         headers = {"x-tuneworthy-release": lane.release.name}
         if asked.ignored:
             headers["x-tuneworthy-ignored"] = ", ".join(asked.ignored)
@@ -115,6 +135,22 @@ class Gateway:
             pieces = chunks(answer, name=lane.release.name, number=number)
             return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
         return JSONResponse(completion(answer, name=lane.release.name, number=number), headers=headers)
+
+    async def _said(self, request: Request, allowed: tuple[str, ...]) -> Response:
+        raw = await self._body(request)
+        if self.traces is None:
+            raise Refused("this gateway keeps no traces, so it takes no feedback", status=409)
+        client = request.state.client or ""
+        try:
+            given = read_given(raw)
+            said = await asyncio.wrap_future(self.traces.feedback(given, client, known=bool(client)))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        except FeedbackRefused as refused:
+            raise Refused(str(refused), status=refused.status) from None
+        self._feedback.labels(said.alias, "right" if said.right else "wrong").inc()
+        told = {} if given.correction is None else {"correction": _kept(said)}
+        return JSONResponse({"id": said.id, "object": "feedback", **told})
 
     async def _models(self, request: Request, allowed: tuple[str, ...]) -> Response:
         names = [alias for alias in self.routes if not allowed or alias in allowed]
@@ -145,13 +181,15 @@ class Gateway:
         return guarded
 
     def _enter(self, request: Request) -> tuple[str, ...]:
-        """Aliases that this client may ask; empty = all."""
+        """Aliases that this client may ask; empty = all. `state.client`: whose key it is; None for the gate."""
+        request.state.client = None
         if secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret):
             return ()
         try:
             known = self.keys()
         except DataError as error:
             raise Refused("the gateway cannot read its keys", status=503, kind="api_error") from error
+        request.state.client = ""
         if not known.keys:
             return ()
         kind, _, given = request.headers.get("authorization", "").partition(" ")
@@ -161,6 +199,7 @@ class Gateway:
                 "this gateway wants a key: Authorization: Bearer tw-…", status=401, kind="authentication_error"
             )
         name, key = holder
+        request.state.client = name
         self._not_too_often(name)
         return key.aliases
 
@@ -214,5 +253,17 @@ class Gateway:
             self._count(alias, lane.release.name, "timeout")
             raise Refused(f"no answer within {self.limits.seconds:g} s", status=504, kind="api_error") from None
 
+    def _note(self, served: Served, wanted: bool, started: float, **became: Any) -> None:
+        """Leave a trace; what the gate asks leaves none."""
+        if wanted and self.traces is not None:
+            self.traces.offer(replace(served, seconds=time.perf_counter() - started, **became))
+
     def _count(self, alias: str, release: str, outcome: str) -> None:
         self._requests.labels(alias, release, outcome).inc()
+
+
+def _kept(said: Said) -> str:
+    """What became of a correction, for the client."""
+    if said.locked:
+        return "not kept: it stands in the locked suite"
+    return "not kept: send the input too" if said.input is None else "kept, for a person to look at"

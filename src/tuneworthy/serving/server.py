@@ -26,6 +26,7 @@ from tuneworthy.seams import Model
 from tuneworthy.serving import deployments, gate, keys
 from tuneworthy.serving.gateway import GATE_HEADER, Gateway, Limits
 from tuneworthy.serving.lane import Lane
+from tuneworthy.watch.traces import Keeping, Traces
 
 LOOK_EVERY = 0.25
 """seconds between looks at the deployment log"""
@@ -46,6 +47,8 @@ class Server:
     limits: Limits
     heartbeat: float = 60.0
     """seconds between looks at whether what is live still behaves as recorded"""
+    keeping: Keeping = field(default_factory=Keeping)
+    """what is kept of answers"""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "answers"))
     _models: dict[str, Model] = field(default_factory=dict)
     """digest → base model: releases on one base share it"""
@@ -53,7 +56,8 @@ class Server:
     _uvicorn: uvicorn.Server | None = None
 
     def __post_init__(self) -> None:
-        self.gateway = Gateway(keys.KeyFile(self.project.keys_file).current, self.limits)
+        self.traces = Traces(self.project, self.keeping, self.tell)
+        self.gateway = Gateway(keys.KeyFile(self.project.keys_file).current, self.limits, traces=self.traces)
 
     def run(self) -> None:
         """Serve until stopped; requests that are open are answered first.
@@ -83,6 +87,7 @@ class Server:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self.traces.start()
         watching = [asyncio.create_task(work) for work in (self._follow(), self._beat())]
         try:
             yield
@@ -92,6 +97,7 @@ class Server:
                 with suppress(asyncio.CancelledError):
                     await task
             self._thread.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self.traces.stop)
 
     async def _follow(self) -> None:
         """Work off wishes in the deployment log, now and whenever it grows."""

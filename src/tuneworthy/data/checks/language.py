@@ -67,6 +67,15 @@ def _languages(batch: Batch) -> Found:
         yield from _others(batch, "language", {n: str(lang) for n, (lang, sure) in told.items() if sure >= SURE})
 
 
+def language(text: str) -> str:
+    """Two letters where a language is believed (SHORTEST, SURE), else the script; empty without letters."""
+    if len(_LETTERS.findall(text)) >= SHORTEST:
+        told, sure = _identifier().classify(text)
+        if sure >= SURE:
+            return str(told)
+    return script(text).lower()
+
+
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier

@@ -1,0 +1,1 @@
+"""What happens after a release is live: traces, feedback, drift, stale facts."""
