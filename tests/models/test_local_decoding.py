@@ -11,7 +11,7 @@ from weights import LONG, QUESTIONS, ask, labels, opened, plain_answer, plain_id
 
 from tiny import tiny_model, tiny_tokenizer
 from tuneworthy.errors import ModelError
-from tuneworthy.models.local import decoding
+from tuneworthy.models.local import decoding, prefixes
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.records import Constraint, Message
 from tuneworthy.rendering import render_expected
@@ -67,15 +67,14 @@ def test_batched_greedy_answers_equal_those_asked_alone_and_plain_transformers(l
 
 def test_a_shared_beginning_changes_no_answer(local, plain, monkeypatch):
     requests = [ask(question, system=LONG, max_tokens=24) for question in QUESTIONS]
-    reused = []
-    read = decoding._prefix_cache
-    monkeypatch.setattr(decoding, "_prefix_cache", lambda asked, ids: (reused.append(len(ids)), read(asked, ids))[1])
+    pieces = []
+    laid_out = prefixes.laid_out
+    monkeypatch.setattr(prefixes, "laid_out", lambda *asked: (out := laid_out(*asked), pieces.append(out[1]))[0])
     shared = texts(local, requests)
-    assert len(reused) == 1
-    assert reused[0] > len(LONG)
-    monkeypatch.setattr(decoding, "SHARED_AT_LEAST", 10**9)
+    assert len(pieces[0][0][0].ids) > len(LONG)
+    monkeypatch.setattr(prefixes, "SHORTEST", 10**9)
     assert texts(local, requests) == shared
-    assert len(reused) == 1
+    assert pieces[1] == []
     assert shared == [plain_answer(plain, local.tokenizer, request) for request in requests]
 
 
@@ -96,8 +95,8 @@ def test_rows_that_finish_early_leave_the_others_as_they_are(local):
 def test_small_batches_change_no_answer(local, monkeypatch, rows, tokens):
     requests = [ask(question, max_tokens=12) for question in QUESTIONS]
     wanted = texts(local, requests)
-    monkeypatch.setattr(decoding, "BATCH_ROWS", rows)
-    monkeypatch.setattr(decoding, "BATCH_TOKENS", tokens)
+    monkeypatch.setattr(prefixes, "BATCH_ROWS", rows)
+    monkeypatch.setattr(prefixes, "BATCH_TOKENS", tokens)
     sizes = []
     generate = decoding._generate
     monkeypatch.setattr(
@@ -187,14 +186,11 @@ def logprob_alone(network, tokenizer, messages, label):
     return float(logprobs[torch.arange(len(ending)), torch.tensor(ending)].sum())
 
 
-@pytest.mark.parametrize("share", [0, 20])
-def test_label_scores_equal_log_probabilities_computed_alone(local, plain, share):
+def test_label_scores_equal_log_probabilities_computed_alone(local, plain):
     messages = ask(QUESTIONS[0], system=LONG).messages
     prompt = chat_ids(local.tokenizer, messages, generation=True)
-    asked = decoding.Asked(local.network, local.tokenizer, local._weights.stop_ids, local._weights.grammar)
     with torch.inference_mode():
-        prefix = decoding._prefix_cache(asked, prompt[:share]) if share else None
-        scores = decoding.label_logprobs(asked, messages, LABELS, prompt, prefix, share)
+        scores = decoding.label_logprobs(local._asked(local.network), messages, LABELS, prompt)
     alone = [logprob_alone(plain, local.tokenizer, messages, label) for label in LABELS]
     assert scores == pytest.approx(alone, abs=1e-4)
 

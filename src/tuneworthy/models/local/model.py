@@ -14,7 +14,7 @@ import torch
 
 from tuneworthy.content import digest
 from tuneworthy.errors import ModelError
-from tuneworthy.models.local import constraints, decoding, files, likelihood
+from tuneworthy.models.local import constraints, decoding, files, labels, likelihood, prefixes
 from tuneworthy.models.local.adapters import Adapter, Adapters, adapter_at
 from tuneworthy.models.local.rendering import chat_ids
 from tuneworthy.records import Completion, Message, Request
@@ -114,6 +114,11 @@ class _Weights:
         return frozenset([found] if isinstance(found, int) else found)
 
     @cached_property
+    def sharing(self) -> tuple[int, str]:
+        """(bytes of one token's keys and values, why prompts cannot share their beginnings; empty when they can)."""
+        return prefixes.trial(self.network)
+
+    @cached_property
     def grammar(self) -> constraints.Grammar:
         return constraints.Grammar(self.tokenizer, self.network.config.vocab_size, self.stop_ids)
 
@@ -152,6 +157,12 @@ class LocalModel:
         choice = self._weights.choice
         return LocalModel(_Weights(path, _network(path, choice, self.device), self.tokenizer, choice))
 
+    @property
+    def sharing_problem(self) -> str:
+        """Why prompts are read one by one instead of what they share once; empty where that is not so."""
+        with self._reading():
+            return self._weights.sharing[1]
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the rendered prompt."""
         return len(chat_ids(self.tokenizer, messages, generation=True))
@@ -162,20 +173,19 @@ class LocalModel:
         if wanted is None:
             return ""
         if wanted.kind == "labels" and wanted.how == "score":
-            return decoding.scoring_problem(self.tokenizer, request.messages, wanted.labels)
+            return labels.problem(self.tokenizer, request.messages, wanted.labels)
         return self._weights.grammar.problem(wanted)
 
     def answer_logprob(self, request: Request, text: str) -> float | None:
         """Total log-probability (nats) of a text and its stop token as the answer, unconstrained; None where the chat
         template does not write an answer where it opens one, or the context has no room for it."""
-        if decoding.scoring_problem(self.tokenizer, request.messages, [text]):
+        if labels.problem(self.tokenizer, request.messages, [text]):
             return None
         prompt = chat_ids(self.tokenizer, request.messages, generation=True)
         if self.context is not None and len(prompt) + request.decoding.max_tokens > self.context:
             return None
-        with torch.inference_mode(), self._weights.adapters.active(self._adapter) as network:
-            asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
-            return decoding.label_logprobs(asked, request.messages, [text], prompt, None, 0)[0]
+        with self._reading() as network:
+            return decoding.label_logprobs(self._asked(network), request.messages, [text], prompt)[0]
 
     def rendered(self, messages: Sequence[Message]) -> str:
         """The prompt as the chat template writes it, special tokens included."""
@@ -203,9 +213,8 @@ class LocalModel:
             else:
                 keep(index, _too_long(len(prompt), request, self.context))
         with self._reading() as network:
-            asked = decoding.Asked(network, self.tokenizer, self._weights.stop_ids, self._weights.grammar)
             decoding.complete(
-                asked,
+                self._asked(network),
                 [prompts[index] for index in fitting],
                 [requests[index] for index in fitting],
                 lambda place, completion: keep(fitting[place], completion),
@@ -229,6 +238,10 @@ class LocalModel:
         """log p(text) in nats as the beginning of an answer to each question, float64 of shape (questions, texts)."""
         with self._reading() as network:
             return likelihood.answers(network, self.tokenizer, questions, texts)
+
+    def _asked(self, network: Any) -> decoding.Asked:
+        weights = self._weights
+        return decoding.Asked(network, self.tokenizer, weights.stop_ids, weights.grammar, weights.sharing[0])
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
