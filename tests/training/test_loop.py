@@ -62,7 +62,7 @@ def test_a14_the_gradient_does_not_depend_on_how_a_batch_is_cut(base, micro_batc
             by_hand += loss.item()
         wanted = {name: weight.grad.clone() for name, weight in trainable(network).items()}
         network.zero_grad()
-        assert gradients(network, rows, micro_batch=micro_batch) == pytest.approx(by_hand, rel=1e-5)
+        assert gradients(network, [rows], micro_batch=micro_batch)[0] == pytest.approx(by_hand, rel=1e-5)
         for name, weight in trainable(network).items():
             torch.testing.assert_close(weight.grad, wanted[name], rtol=1e-4, atol=1e-6)
 
@@ -94,7 +94,7 @@ def test_every_row_is_seen_once_per_epoch_in_a_seeded_order():
 
 def test_micro_batches_keep_to_the_budget_and_lose_nothing(base):
     rows = encode(base.tokenizer, UNEQUAL, 128).rows
-    parts = list(micro_batches(rows, 150))
+    parts = list(micro_batches([rows], 150))
     assert sorted(encoded.name for part in parts for encoded in part) == sorted(encoded.name for encoded in rows)
     assert all(len(part) == 1 or len(part) * max(len(r.ids) for r in part) <= 150 for part in parts)
 
@@ -218,7 +218,7 @@ def test_progress_tells_loss_score_speed_and_time_left(base, encoded, tmp_path):
 
 def test_divergence_is_reported_not_raised(base, encoded, tmp_path, monkeypatch):
     losses = iter([3.0, 9.0, 2.0, 2.5, 9.0, 9.0, 9.0, 9.0])  # one odd batch is no divergence
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: next(losses))
+    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [next(losses)])
     done = train(base, QUICK, encoded, tmp_path)
     assert (done.stopped, done.steps, done.planned_steps) == ("diverged", 6, 8)
     assert done.chosen.step == 6
@@ -226,7 +226,7 @@ def test_divergence_is_reported_not_raised(base, encoded, tmp_path, monkeypatch)
 
 def test_nothing_left_to_learn_ends_training(base, encoded, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 0.0])
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: next(losses))
+    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [next(losses)])
     done = train(base, QUICK, encoded, tmp_path, evaluate=lambda step: (step / 10, 0.01))
     assert (done.stopped, done.chosen.step, done.chosen.dev) == ("learned", 3, 0.3)
 
@@ -235,7 +235,7 @@ def test_nothing_left_to_learn_ends_training(base, encoded, tmp_path, monkeypatc
     ("loss", "words"), [(math.nan, "not a finite number"), (math.inf, "finite"), (0.0, "exactly 0")]
 )
 def test_a6_loss_of_zero_or_not_a_number_stops(base, encoded, tmp_path, monkeypatch, loss, words):
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: loss)
+    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [loss])
     with pytest.raises(TrainingError, match=words):
         train(base, QUICK, encoded, tmp_path)
 

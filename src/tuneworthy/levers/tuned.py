@@ -163,6 +163,7 @@ class Tuning:
         for seed, done in zip(seeds, trained, strict=True):
             self._note(done.chosen, rate=rate, seed=seed, share=1.0)
         first = trained[0]
+        self.bench.tell(f"{self.lever}: {first.sharing}", 1, 1)
         if first.chosen.dev is None:
             reason = f"the finalist has no development score: it {first.stopped}"
             return None, LeverResult(lever=self.lever, state="failed", reason=reason, trials=tuple(self.trials))

@@ -61,6 +61,10 @@ class Standing(Record):
     tokens: int = 0
     """tokens trained on, padding not counted"""
     trained_tokens: int = 0
+    prefix: int | None = None
+    """tokens that all rows begin with and that are computed once a step; None = not decided yet"""
+    sharing: str = ""
+    """why so many"""
     seconds: float = 0.0
     """time in steps and scoring, interruptions not counted"""
 

@@ -55,6 +55,10 @@ class Trained(Record):
     seconds: float
     """in steps and scoring, interruptions not counted"""
     peak_memory_bytes: int
+    prefix: int = 0
+    """tokens that all rows begin with and that were computed once a step"""
+    sharing: str = ""
+    """why so many, and what the first batch computed both ways showed"""
 
     @property
     def recipe(self) -> Recipe:
@@ -134,6 +138,8 @@ def deliver(
         trained_tokens=standing.trained_tokens,
         seconds=standing.seconds,
         peak_memory_bytes=peak_memory_bytes,
+        prefix=standing.prefix or 0,
+        sharing=standing.sharing,
     )
     write_whole(out / "README.md", _card(done))
     write_whole(out / "training.json", done.model_dump_json(indent=1))
@@ -199,6 +205,7 @@ def _card(done: Trained) -> str:
 | data | {done.report.rows:,} rows, {done.report.trained_tokens:,} trained tokens, digest `{done.identity.data[:16]}` |
 | checkpoint | step {chosen.step} of {done.planned_steps}: {done.why} |
 | development score | {score} |
+| shared beginning | {done.sharing} |
 | versions | {versions} |
 
 ```python

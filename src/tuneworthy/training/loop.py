@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from tuneworthy.training.checkpoints import Identity, Standing
 from tuneworthy.training.choice import DevScore, Point, choose, contenders, out_of_patience
 from tuneworthy.training.delivery import Stopped, Trained, deliver, delivered
 from tuneworthy.training.network import Base, negative_log_likelihood, trainable, tunable
+from tuneworthy.training.prefix import ALLOWED, begin, relative_difference, sharing
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import Encoded
 
@@ -171,7 +172,9 @@ class _Run:
         rows = [self.encoded.rows[index] for index in order]
         self.network.train()
         torch.manual_seed((recipe.seed << 32) + step)  # dropout follows from (seed, step)
-        loss = gradients(self.network, rows, micro_batch=recipe.micro_batch, precision=recipe.precision)
+        if self.standing.prefix is None:
+            self._decide_sharing(rows)
+        (loss,) = self._gradients(rows, self.standing.prefix)
         _check_loss(loss, step)
         torch.nn.utils.clip_grad_norm_(trainable(self.network).values(), recipe.max_grad_norm)
         for group in self.optimizer.param_groups:
@@ -186,6 +189,28 @@ class _Run:
             tokens=self.standing.tokens + tokens,
             trained_tokens=self.standing.trained_tokens + sum(row.trained for row in rows),
         )
+
+    def _gradients(self, rows: Sequence[EncodedRow], prefix: int | None) -> list[float]:
+        recipe = self.recipe
+        return gradients(
+            self.network, [rows], micro_batch=recipe.micro_batch, precision=recipe.precision, prefix=prefix or 0
+        )
+
+    def _decide_sharing(self, rows: Sequence[EncodedRow]) -> None:
+        """Once for the whole training, after both ways have computed the first batch."""
+        tokens, why = sharing(self.network, self.encoded.rows, self.recipe.batch_size)
+        if tokens:
+            found = []
+            for prefix in (0, tokens):
+                self._gradients(rows, prefix)
+                found.append([w.grad for w in trainable(self.network).values() if w.grad is not None])
+                self.network.zero_grad()
+            differs = relative_difference(*found)
+            if not differs <= ALLOWED[self.recipe.precision]:
+                why = f"the {tokens} tokens that all rows begin with are computed with each of them: sharing went wrong"
+                tokens = 0
+            why += f"; the gradients of the first batch, computed both ways, differ by {differs:.1e}"
+        self._move(prefix=tokens, sharing=why)
 
     def _stopped(self) -> Stopped | None:
         now = self.standing
@@ -280,19 +305,31 @@ class _Pace:
         return self.seconds / max(1, self.times)
 
 
-def gradients(network: Any, rows: list[EncodedRow], *, micro_batch: int, precision: str = "fp32") -> float:
-    """Add the gradient of the mean loss per trained token of the whole batch; returns that loss in nats.
+def gradients(
+    network: Any, groups: Sequence[Sequence[EncodedRow]], *, micro_batch: int, precision: str = "fp32", prefix: int = 0
+) -> list[float]:
+    """Add the gradient of each group's mean loss per trained token; returns these losses in nats.
 
     The sum over all forward passes is divided by the trained tokens of the whole batch, so the gradient does not
     depend on how the batch is cut (the mean of per-pass means would weigh short answers more).
+
+    Args:
+        groups: the rows of this step, of each adapter that is trained; equally many.
+        prefix: tokens that all rows of a group begin with, to be computed once (`prefix.common` allows so many).
     """
-    trained = sum(row.trained for row in rows)
-    total = 0.0
-    for part in micro_batches(rows, micro_batch):
-        loss = negative_log_likelihood(network, collate(part), precision=precision)
-        (loss / trained).backward()
-        total += loss.item()
-    return total / trained
+    trained = torch.tensor([sum(row.trained for row in rows) for rows in groups], device=network.device)
+    total = torch.zeros(len(groups), device=network.device)
+    beginning = None
+    if prefix:
+        beginning = begin(network, torch.tensor([rows[0].ids[:prefix] for rows in groups]), precision=precision)
+    for part in micro_batches(groups, micro_batch, prefix=prefix):
+        batch = collate(part, prefix=prefix)
+        losses = negative_log_likelihood(network, batch, precision=precision, beginning=beginning, groups=len(groups))
+        (losses / trained).sum().backward()
+        total = total + losses.detach()
+    if beginning is not None:
+        beginning.backward()
+    return [float(loss) for loss in total / trained]
 
 
 def _check_loss(loss: float, step: int) -> None:

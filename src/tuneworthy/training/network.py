@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from tuneworthy.errors import ModelError, TrainingError, UnsafeModel
 from tuneworthy.models.local.files import silent_peft, silent_transformers
 from tuneworthy.models.local.model import read_network
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
+from tuneworthy.training.prefix import Beginning, autocast
 from tuneworthy.training.recipe import Recipe
 
 
@@ -110,22 +110,27 @@ def tunable(base: Base, recipe: Recipe) -> Iterator[Any]:
             base.network.eval()
 
 
-def negative_log_likelihood(network: Any, batch: Batch, *, precision: str = "fp32") -> torch.Tensor:
-    """Sum over the tokens that carry loss of -log p(token), in nats, fp32 scalar.
+def negative_log_likelihood(
+    network: Any, batch: Batch, *, precision: str = "fp32", beginning: Beginning | None = None, groups: int = 1
+) -> torch.Tensor:
+    """Sum over the tokens that carry loss of -log p(token), in nats, fp32, one number for each group of rows.
 
-    The head runs only at positions where some row of the batch carries loss.
+    The head runs only at positions that carry loss.
+
+    Args:
+        beginning: of every row, computed before; the batch holds what comes after it.
+        groups: the batch is so many parts of equally many rows.
     """
     device = network.device
     ids_BT, targets_BT = batch.ids_BT.to(device), batch.targets_BT.to(device)
-    arguments: dict[str, Any] = {}
-    if _takes_positions(network):
-        places = (targets_BT != IGNORED).any(dim=0).nonzero().squeeze(1)
-        arguments, targets_BT = {"logits_to_keep": places}, targets_BT[:, places]
-    with _autocast(device.type, precision):
-        logits_BTV = network(input_ids=ids_BT, use_cache=False, **arguments).logits
-    return functional.cross_entropy(
-        logits_BTV.float().flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+    carries_loss_BT = targets_BT != IGNORED
+    cache = None if beginning is None else beginning.cache(len(ids_BT) // groups)
+    with autocast(device.type, precision), _head_at(network, carries_loss_BT):
+        logits_1NV = network(input_ids=ids_BT, cache=cache, use_cache=cache is not None).logits
+    logits_NV = logits_1NV[0].to(torch.promote_types(logits_1NV.dtype, torch.float32))
+    losses_N = functional.cross_entropy(logits_NV, targets_BT[carries_loss_BT], reduction="none")
+    group_N = carries_loss_BT.nonzero()[:, 0] // (len(ids_BT) // groups)
+    return torch.zeros(groups, device=device, dtype=losses_N.dtype).index_add(0, group_N, losses_N)
 
 
 def mean_loss(network: Any, rows: Sequence[EncodedRow], *, micro_batch: int = 4096, precision: str = "fp32") -> float:
@@ -135,7 +140,7 @@ def mean_loss(network: Any, rows: Sequence[EncodedRow], *, micro_batch: int = 40
     with torch.no_grad():
         total = sum(
             negative_log_likelihood(network, collate(part), precision=precision).item()
-            for part in micro_batches(rows, micro_batch)
+            for part in micro_batches([rows], micro_batch)
         )
     network.train(was_training)
     return total / sum(row.trained for row in rows)
@@ -226,13 +231,15 @@ def _with_lora(base: Base, recipe: Recipe) -> Any:
     return network
 
 
-def _takes_positions(network: Any) -> bool:
-    inner = network.get_base_model() if hasattr(network, "get_base_model") else network
-    return "logits_to_keep" in inspect.signature(inner.forward).parameters
-
-
-def _autocast(device: str, precision: str) -> AbstractContextManager[Any]:
-    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+@contextmanager
+def _head_at(network: Any, chosen_BT: torch.Tensor) -> Iterator[None]:
+    """Within, the network gives logits of shape (1, N, V): only at the N chosen positions, row by row."""
+    head = network.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][chosen_BT].unsqueeze(0),))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _plain(value: Any) -> Any:
