@@ -490,6 +490,9 @@ def compare(
     votes: Annotated[
         Path | None, typer.Option("--votes", help="Count the votes on such pairs: sign test and interval.")
     ] = None,
+    by_judge: Annotated[
+        bool, typer.Option("--judge", help="Ask the pairwise judge, in both orders; corrected by what people said.")
+    ] = False,
     repeats: Annotated[
         int | None,
         typer.Option("--repeats", min=2, help="Ask both so often again: how steady are they, and the difference?"),
@@ -509,8 +512,8 @@ def compare(
     if len(arms) not in (2, 3) or metric or against:
         raise typer.BadParameter("name two arms and the folder (prompt lora FOLDER), or log files")
     folder = Path(arms[2]) if len(arms) == 3 else Path()
-    if sum(map(bool, (blind, votes, repeats))) > 1:
-        raise typer.BadParameter("one at a time: first --blind, then --votes; or --repeats")
+    if sum(map(bool, (blind, votes, by_judge, repeats))) > 1:
+        raise typer.BadParameter("one at a time: first --blind, then --votes; or --judge; or --repeats")
     if temperature is not None and not repeats:
         raise typer.BadParameter("--temperature belongs to --repeats")
     if repeats:
@@ -520,6 +523,8 @@ def compare(
         with live(as_json=json) as listener:
             asked = judging.repeat(folder, arms[0], arms[1], listener, times=repeats, temperature=temperature)
         raise typer.Exit(printing.repeated(asked, as_json=json))
+    if by_judge:
+        raise typer.Exit(judge.pairs(judging.judge_pairs(folder, arms[0], arms[1]), folder, as_json=json))
     if blind:
         judge.blind(judging.blind_pairs(folder, arms[0], arms[1], blind), blind, folder, as_json=json)
         return

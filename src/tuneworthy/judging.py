@@ -1,6 +1,7 @@
 """What people and judges say of answers, and what the same arms say when asked again, on one screen.
 
     labels → calibrated judge;  two arms → blind pairs → votes;  logs of other tools → the same statistics
+    two arms → a pairwise judge, corrected by what people said
     two arms → asked again, several times → how steady they are
 
 Nothing here prints.
@@ -14,21 +15,23 @@ from pathlib import Path
 from tuneworthy.answering import Answerer, candidate_digest
 from tuneworthy.content import file_digest, write_whole
 from tuneworthy.data import judged, read
-from tuneworthy.errors import TuneworthyError
+from tuneworthy.errors import JudgeNotCalibrated, TuneworthyError
 from tuneworthy.exchange import judge as outside
 from tuneworthy.exchange.judge import Judged
 from tuneworthy.flow import last_run, measured, open_bench, paired
 from tuneworthy.ground import Ground
 from tuneworthy.ladder import Listener
 from tuneworthy.levers.bench import Bench
+from tuneworthy.measure import judged_pairs
 from tuneworthy.measure.calibrate import calibrate
 from tuneworthy.measure.evaluate import measure
+from tuneworthy.measure.judged_pairs import JudgedPairs
 from tuneworthy.measure.repeats import Repeated, repeated
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide, count, pair_up
 from tuneworthy.project import open_project
 from tuneworthy.records import Arm, Calibration
 from tuneworthy.runs import RunRecord
-from tuneworthy.scorers.judge import uncalibrated
+from tuneworthy.scorers.judge import calibrated, uncalibrated
 from tuneworthy.suite import openings
 
 
@@ -91,6 +94,39 @@ def count_votes(folder: Path, reference: str, candidate: str, file: Path) -> Sid
     project = open_project(folder)
     given = judged.read_votes(file, project.usecase)
     return count(given, judged.key_to(given, project, reference, candidate))
+
+
+def judge_pairs(folder: Path, reference: str, candidate: str) -> JudgedPairs:
+    """Ask the pairwise judge which of two arms of the last run people would prefer.
+
+    Raises:
+        JudgeNotCalibrated: it was not held against people on pairs, or fell short of what carrying a bar takes.
+        PrivacyRefused: its endpoint is not allowed.
+        TuneworthyError: there is no such arm.
+    """
+    project = open_project(folder)
+    with project.busy("compare"):
+        asked = calibrated(project.usecase, project.folder, decides=True)
+        if asked.calibration is None or asked.spec.mode != "pairwise":
+            raise JudgeNotCalibrated(
+                "this judge was held against people on single answers, not on pairs",
+                why="how often it is wrong about two answers is another question",
+                next=f'set judge.mode = "pairwise"; vote: tuneworthy compare {reference} {candidate} --blind FILE; '
+                "then: tuneworthy suite judge --labels FILE",
+                where=str(project.usecase_file),
+            )
+        record, ground = measured(project)
+        return judged_pairs.judge_pairs(
+            asked,
+            asked.calibration,
+            record.arm(reference),
+            record.arm(candidate),
+            ground.cases,
+            votes=judged.read_votes(project.judged_file, project.usecase),
+            seed=ground.usecase.seed,
+            alpha=ground.usecase.bar.alpha,
+            clusters=ground.clusters,
+        )
 
 
 def repeat(

@@ -21,6 +21,7 @@ from tuneworthy.measure.compare import (
     compare,
     format_and_content,
     identical_answers,
+    mean_as_people_see,
     unscored_gate,
 )
 from tuneworthy.measure.diagnose import Diagnosis
@@ -195,7 +196,7 @@ class Ladder:
             seconds=cost.seconds.mean if cost.seconds else None,
             seconds_p95=cost.seconds_p95,
             eur_per_1000=cost.eur_per_1000,
-            dev_score=mean_score(dev) if dev else None,
+            dev_score=self._mean(dev) if dev else None,
             evidence_recall=sum(found) / len(found) if found else None,
             candidate=candidate_digest(arm.candidate),
             exploratory=arm.exploratory,
@@ -231,7 +232,13 @@ class Ladder:
         """The gain of every trained arm, over the best untrained lever and over the base, as format and content."""
         pairs = [(n, r) for n, r in self.contrasts(TRAINED) if n in TRAINED and {n, r} <= set(self.arms)]
         found = [
-            format_and_content(self.arms[r], self.arms[n], clusters=self.ground.clusters, level=1 - self._alpha)
+            format_and_content(
+                self.arms[r],
+                self.arms[n],
+                clusters=self.ground.clusters,
+                level=1 - self._alpha,
+                judge=self.ground.yardstick.calibration,
+            )
             for n, r in pairs
         ]
         return tuple(split for split in found if split is not None)
@@ -320,10 +327,7 @@ class Ladder:
 
     def _mean(self, arm: Arm) -> float | None:
         """On the scale of the intervals: where a judge scores, the share that people would call right."""
-        if self.ground.yardstick.calibration is None:
-            return mean_score(arm)
-        interval = self._interval(arm)
-        return interval.value if interval else None
+        return mean_as_people_see(arm, self.ground.yardstick.calibration)
 
     def _dev_score(self, names: Sequence[str]) -> float | None:
         """Mean on the development split over the seeds of one lever; None where nothing was scored."""

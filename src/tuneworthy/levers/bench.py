@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuneworthy.answering import Answerer, Sources
+from tuneworthy.measure.compare import mean_as_people_see
 from tuneworthy.measure.evaluate import Yardstick, mean_score, measure
 from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.measure.overfit import Mark
@@ -140,7 +141,7 @@ class Bench:
             state="measured",
             reason=reason,
             trials=tuple(trials),
-            dev_score=_rounded(mean_score(arm)),
+            dev_score=_rounded(mean_as_people_see(arm, self.yardstick.calibration)),
             cost=cost,
         )
 

@@ -86,7 +86,7 @@ def compare(
     if binary:
         _require_binary(pairs, candidate.name)
     d = pairs.differences
-    groups = _groups(pairs.ids, clusters)
+    groups = groups_of(pairs.ids, clusters)
     known = {result.case for arm in (reference, candidate) for result in arm.results}
     dropped = len(known) - len(pairs.ids)
     wins, losses = int((d > 0).sum()), int((d < 0).sum())
@@ -133,19 +133,49 @@ def arm_interval(
     if binary:
         _require_binary(_Pairs(list(scores), values, values), arm.name)
         values = values.round()
-    groups = _groups(list(scores), clusters)
+    groups = groups_of(list(scores), clusters)
     if judge is None or not values.size:
         return statistics.mean_interval(values, groups=groups, level=level)
     n = statistics.effective_n(values, groups=groups)
     return corrected_rate(float(values.mean()), n, **_errors(judge), level=level)
 
 
+def corrected_by_judge(
+    differences: NDArray[np.float64], groups: list[str] | None, judge: Calibration, level: float
+) -> Interval:
+    """The mean difference that people would see behind per-case differences in a judge's eyes.
+
+    Raises:
+        NotComparable: people called all labelled answers right, or all wrong. ValueError: it is no better than chance.
+    """
+    d = differences
+    # where no case differs, the spread of one that might have (Tango's bound) stands in for a spread of 0
+    se = statistics.standard_error(d, groups=groups) or statistics.tango(0, 0, d.size).high / 2
+    return corrected_difference(float(d.mean()), se, **_errors(judge), level=level)
+
+
+def mean_as_people_see(arm: Arm, judge: Calibration | None) -> float | None:
+    """Mean over scored cases; where a judge gave the scores, the share that people would call right. None when nothing
+    was scored."""
+    values = list(arm.scores().values())
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    return mean if judge is None else corrected_rate(mean, len(values), **_errors(judge)).value
+
+
 def format_and_content(
-    reference: Arm, candidate: Arm, *, clusters: Clusters | None = None, level: float = 0.95
+    reference: Arm,
+    candidate: Arm,
+    *,
+    clusters: Clusters | None = None,
+    level: float = 0.95,
+    judge: Calibration | None = None,
 ) -> GainSplit | None:
     """Split the gain of `candidate` into what lenient reading also sees (content) and the rest (format).
 
-    None when no case has all four scores. The parts are per-case differences, so both get paired t intervals.
+    None when no case has all four scores. The parts are per-case differences, so both get paired t intervals; where a
+    judge gave the scores, which reads past format, all is content, as people would see it.
 
     Raises:
         NotComparable: as `compare`.
@@ -160,16 +190,21 @@ def format_and_content(
     d_total, d_content = np.array([total[i] for i in ids]), np.array([content[i] for i in ids])
     d_format = d_total - d_content
     d_format[np.abs(d_format) < SAME] = 0.0
-    groups = _groups(ids, clusters)
+    groups = groups_of(ids, clusters)
+    intervals = [statistics.paired_t_interval(d, groups=groups, level=level) for d in (d_format, d_content)]
+    gain, inside = float(d_total.mean()), float(d_content.mean())
+    if judge is not None and d_content.size > 1:
+        seen = corrected_by_judge(d_content, groups, judge, level)
+        intervals[1], gain, inside = seen, seen.value, seen.value
     return GainSplit(
         reference=reference.name,
         candidate=candidate.name,
         n=len(ids),
-        total=float(d_total.mean()),
+        total=gain,
         format=float(d_format.mean()),
-        content=float(d_content.mean()),
-        format_interval=statistics.paired_t_interval(d_format, groups=groups, level=level),
-        content_interval=statistics.paired_t_interval(d_content, groups=groups, level=level),
+        content=inside,
+        format_interval=intervals[0],
+        content_interval=intervals[1],
     )
 
 
@@ -205,6 +240,12 @@ def identical_answers(reference: Arm, candidate: Arm) -> bool:
         if result.case in theirs and result.answer.error is None
     ]
     return bool(common) and all(one == two for one, two in common)
+
+
+def groups_of(ids: list[str], clusters: Clusters | None) -> list[str] | None:
+    """One label per case, or None where no two cases share a cluster."""
+    named = [(clusters or {}).get(case) or f"\0{case}" for case in ids]
+    return named if len(set(named)) < len(named) else None
 
 
 # --- parts ---------------------------------------------------------------------------------------
@@ -258,15 +299,9 @@ def _as_people_see(
 ) -> _Measured:
     """The difference that people would see, where the judge errs alike on both arms. The test stays: a difference of 0
     in the judge's eyes is one of 0 in theirs."""
-    by_judge = float(d.mean())
-    errors = _errors(judge)
-    # where no case differs, the spread of one that might have (Tango's bound) stands in for a spread of 0
-    se = statistics.standard_error(d, groups=groups) or statistics.tango(0, 0, d.size).high / 2
-    told = f"by the judge alone {100 * by_judge:+.1f} points"
+    told = f"by the judge alone {100 * float(d.mean()):+.1f} points"
     note = f"{measured.note}; {told}" if measured.note else told
-    return measured._replace(
-        difference=corrected_difference(by_judge, se, **errors, level=level), tango=None, note=note
-    )
+    return measured._replace(difference=corrected_by_judge(d, groups, judge, level), tango=None, note=note)
 
 
 def _errors(judge: Calibration) -> _Errors:
@@ -330,12 +365,6 @@ def _pairs(reference: Arm, candidate: Arm, *, lenient: bool = False) -> _Pairs:
     theirs, ours = reference.scores(lenient=lenient), candidate.scores(lenient=lenient)
     ids = sorted(theirs.keys() & ours.keys())
     return _Pairs(ids, np.array([theirs[i] for i in ids]), np.array([ours[i] for i in ids]))
-
-
-def _groups(ids: list[str], clusters: Clusters | None) -> list[str] | None:
-    """One label per case, or None where no two cases share a cluster."""
-    named = [(clusters or {}).get(case) or f"\0{case}" for case in ids]
-    return named if len(set(named)) < len(named) else None
 
 
 def _worst_case(reference: Arm, candidate: Arm, known: set[str]) -> float:

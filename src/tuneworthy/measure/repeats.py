@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuneworthy.errors import NotComparable
-from tuneworthy.measure.compare import Clusters, arm_interval, compare
+from tuneworthy.measure.compare import Clusters, arm_interval, compare, groups_of
 from tuneworthy.measure.statistics import cases_needed_graded, mean_interval
 from tuneworthy.records import Arm, Calibration, CaseResult, Comparison, Interval, Record, Score
 
@@ -171,8 +171,7 @@ def _flipping(steady: Steadiness, runs: Sequence[Arm], clusters: Clusters | None
     scored, unsteady = Counter(case for arm in runs for case in arm.scores()), set(steady.unsteady)
     often = [case for case, times in scored.items() if times > 1]
     flips = [float(case in unsteady) for case in often]
-    groups = [(clusters or {}).get(case) or f"\0{case}" for case in often]
-    return mean_interval(flips, groups=groups if len(set(groups)) < len(groups) else None, level=level)
+    return mean_interval(flips, groups=groups_of(often, clusters), level=level)
 
 
 def _price(

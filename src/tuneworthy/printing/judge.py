@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from tuneworthy.measure.judged_pairs import JudgedPairs
 from tuneworthy.measure.side_by_side import BlindKey, SideBySide
-from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, limits_of, machine, next_step, people
+from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, grid, limits_of, machine, next_step, people
 from tuneworthy.records import Calibration, Interval
-from tuneworthy.report.wording import NOT_MEASURED, percent, visible
+from tuneworthy.report.wording import NOT_MEASURED, percent, points, points_range, visible
 
 
 def calibrated(found: Calibration, folder: Path, *, as_json: bool) -> int:
@@ -20,29 +21,29 @@ def calibrated(found: Calibration, folder: Path, *, as_json: bool) -> int:
     left_out += [f"{found.split} on which people are split"] if found.split else []
     beside = f" (left out: {', '.join(left_out)})" if left_out else ""
     console.print(f"{found.n} answers judged by people ({found.right} right) and by the judge{beside}")
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for name, side in (("", "left"), ("value", "right"), ("95 % interval", "right"), ("", "left")):
-        grid.add_column(name, justify=side)  # type: ignore[arg-type]
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
     for told, interval, meaning in _shares(found):
         value, limits = (percent(interval.value), limits_of(interval)) if interval else ("–", "")
-        grid.add_row(told, value, limits, meaning)
+        table.add_row(told, value, limits, meaning)
     kappa = found.kappa
-    grid.add_row(
+    table.add_row(
         "kappa",
         f"{kappa.value:.2f}" if kappa else "–",
         f"{kappa.low:.2f}–{kappa.high:.2f}" if kappa else "",
         "agreement beyond chance" if kappa else "one of the two used one verdict only",
     )
     length = found.length_correlation
-    grid.add_row(
+    table.add_row(
         "verdict and length",
         f"{length:+.2f}" if length is not None else "–",
         _p(found.length_p) if found.length_p is not None else "",
         "correlation among answers that people see alike" if length is not None else "no spread among such answers",
     )
     for arm, interval in found.arms.items():
-        grid.add_row(f"agreement on {visible(arm)}", percent(interval.value), limits_of(interval), "")
-    console.print(grid)
+        table.add_row(f"agreement on {visible(arm)}", percent(interval.value), limits_of(interval), "")
+    console.print(table)
     for problem in found.problems:
         console.print(Text(f"✗ {visible(problem)}", style="red"))
     for warning in found.warnings:
@@ -124,6 +125,40 @@ def voted(found: SideBySide, folder: Path, file: Path, *, as_json: bool) -> int:
     if v.p >= 0.05:
         return UNDECIDED
     return MET if v.wins > v.losses else REFUSED
+
+
+def pairs(found: JudgedPairs, folder: Path, *, as_json: bool) -> int:
+    """Two arms before the judge; 0 when people would prefer the candidate, 3 the reference, 4 when nobody can tell."""
+    console = people(as_json)
+    same = f"; {found.identical} cases with the same answer left out" if found.identical else ""
+    console.print(f"{found.candidate} against {found.reference}: {found.n} pairs, each asked in both orders{same}")
+    turned = f" ({found.turned} turned with the order)" if found.turned else ""
+    console.print(f"the judge prefers {found.candidate} in {found.wins}, {found.reference} in {found.losses}; "
+                  f"{found.ties} ties{turned}")  # fmt: skip
+    table = grid(("net preference", "left"), ("points", "right"), ("interval", "right"), ("", "left"))
+    for name, interval, meaning in (
+        ("the judge alone", found.by_judge, "uncorrected: do not use"),
+        ("people, behind it", found.corrected, f"its errors on {found.labels} labelled pairs inside (Rogan-Gladen)"),
+        ("people, with votes", found.powered, f"{found.voted} of these pairs voted on (prediction-powered)"),
+    ):
+        if interval is not None:
+            table.add_row(name, points(interval.value), points_range(interval), meaning)
+    console.print(table)
+    console.print(f"{found.test}: {_p(found.p)}")
+    for warning in found.warnings:
+        console.print(Text(f"! {visible(warning)}", style="yellow"))
+    if found.problem:
+        console.print(Text(f"✗ No conclusion: {visible(found.problem)}", style="red"))
+    console.print("Exploratory: what a judge says of two arms supports no verdict.")
+    if found.powered is None:
+        arms = f"{found.reference} {found.candidate}"
+        next_step(console, f"compare {arms}", folder, "vote on 30 of these pairs to lean on people", "--blind FILE")
+    if as_json:
+        machine(found)
+    sure, estimate = found.p < 1 - (found.people.level if found.people else 1), found.people
+    if found.problem or estimate is None or not sure or estimate.low <= 0 <= estimate.high:
+        return UNDECIDED
+    return MET if estimate.value > 0 else REFUSED
 
 
 def _p(value: float) -> str:

@@ -8,7 +8,7 @@ believed; `calibration` holds what a comparison with people found, and without o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -96,16 +96,7 @@ class Judge:
                 short of what the bar asks for and is to carry the bar.
             PrivacyRefused: the privacy posture forbids its endpoint.
         """
-        judge = uncalibrated(usecase, folder)
-        found = _calibration(judge, Project(folder))
-        if usecase.bar.metric == cls.name and found.problems:
-            raise JudgeNotCalibrated(
-                f"the judge may not carry the bar: {'; '.join(found.problems)}",
-                why="its scores would decide, and people would have decided otherwise",
-                next="improve the rubric, choose another judge, or keep it as a further scorer in [[scorers]]",
-                where=str(Project(folder).calibration_file),
-            )
-        return cls(judge.output, judge.spec, usecase, folder, found)
+        return calibrated(usecase, folder, decides=usecase.bar.metric == cls.name)
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
         return self.score_all([(case, output)])[0]
@@ -254,6 +245,28 @@ def uncalibrated(usecase: UseCase, folder: Path) -> Judge:
     judge = Judge(usecase.output, usecase.judge, usecase, folder)
     require_allowed(judge._as_model)
     return judge
+
+
+def calibrated(usecase: UseCase, folder: Path, *, decides: bool) -> Judge:
+    """The judge of a use case with its calibration.
+
+    Args:
+        decides: something will rest on its word alone.
+
+    Raises:
+        JudgeNotCalibrated: see `Judge.for_usecase`.
+        UseCaseError, PrivacyRefused: see `uncalibrated`.
+    """
+    judge = uncalibrated(usecase, folder)
+    found = _calibration(judge, Project(folder))
+    if decides and found.problems:
+        raise JudgeNotCalibrated(
+            f"the judge may not carry the bar: {'; '.join(found.problems)}",
+            why="its scores would decide, and people would have decided otherwise",
+            next="improve the rubric, choose another judge, or keep it as a further scorer in [[scorers]]",
+            where=str(Project(folder).calibration_file),
+        )
+    return replace(judge, calibration=found)
 
 
 def read_opinion(answer: Answer, words: Sequence[str]) -> Opinion:
