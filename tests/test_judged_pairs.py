@@ -45,8 +45,8 @@ def slipping(rng, human, slip):
 
 
 def test_both_corrections_hold_what_people_would_say_and_the_judge_alone_does_not():
-    """300 comparisons of 150 pairs. People prefer the candidate in 70 % (net +.4); the judge turns one in five round and
-    sees +.24. 120 other pairs are labelled, 60 of these are voted on."""
+    """300 comparisons of 150 pairs. People prefer the candidate in 70 % (net +.4); the judge turns one in five round
+    and sees +.24. 120 other pairs are labelled, 60 of these are voted on."""
     rng = np.random.default_rng(1)
     covered = {"by_judge": 0, "corrected": 0, "powered": 0}
     for _ in range(300):
