@@ -611,6 +611,12 @@ def release_deploy(
     folder: Folder = Path(),
     name: Annotated[str, typer.Option("--release", help="Name or part of it.", show_default="the newest")] = "",
     alias: Annotated[str, typer.Option(help="What clients ask for.")] = "champion",
+    canary: Annotated[
+        str, typer.Option(help="Beside what is live, for this share of the clients, e.g. 10%.", show_default=False)
+    ] = "",
+    shadow: Annotated[
+        str, typer.Option(help="Beside what is live, on copies of this share of the requests.", show_default=False)
+    ] = "",
     why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
     json: Json = False,
 ) -> None:
@@ -618,7 +624,20 @@ def release_deploy(
     from tuneworthy import service
     from tuneworthy.printing import service as printing
 
-    printing.entry(service.deploy(folder, name, alias=alias, why=why), folder, as_json=json)
+    if canary and shadow:
+        raise typer.BadParameter("first --shadow, then --canary")
+    mode, share = ("canary", _share(canary)) if canary else ("shadow", _share(shadow)) if shadow else ("all", 1.0)
+    found = service.deploy(folder, name, alias=alias, why=why, mode=mode, share=share)  # type: ignore[arg-type]
+    printing.entry(found, folder, as_json=json)
+
+
+@release_app.command("traffic")
+def release_traffic(folder: Folder = Path(), json: Json = False) -> None:
+    """Challenger beside champion on live traffic: agreement, failures, quality, and the days until a decision."""
+    from tuneworthy import service
+    from tuneworthy.printing import traffic as printing
+
+    printing.traffic(service.traffic(folder), folder, as_json=json)
 
 
 @release_app.command("log")
@@ -678,11 +697,22 @@ def rollback(
     why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
     json: Json = False,
 ) -> None:
-    """Go back to the release that was live before. It is still loaded: the change takes less than a second."""
+    """Take back what was deployed last: the challenger, or else what is live. Takes less than a second."""
     from tuneworthy import service
     from tuneworthy.printing import service as printing
 
     printing.entry(service.rollback(folder, alias=alias, why=why), folder, as_json=json)
+
+
+def _share(text: str) -> float:
+    """10% or 0.1"""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share: write 10% or 0.1")
+    return share
 
 
 def _pair(column: str) -> tuple[str, str]:

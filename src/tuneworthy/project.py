@@ -221,6 +221,15 @@ class Project:
         """What clients said of answers, a file a day. Not to be deleted."""
         return self.store / "feedback"
 
+    def pairs_file(self, challenger: str, champion: str) -> Path:
+        """What two releases did on the same live requests, by the hashes in their names: numbers only."""
+        return self.store / "pairs" / f"{challenger[-12:]}-beside-{champion[-12:]}.jsonl"
+
+    @property
+    def split_file(self) -> Path:
+        """The secret that divides clients between champion and canary."""
+        return self.store / "split.key"
+
     def blind_key(self, pair: str) -> Path:
         """The key to blind pairs, by the name of one of them; apart from the pairs."""
         return self.store / "blind" / f"{re.sub('[^0-9a-f]', '', pair.split('-')[0])[:8] or 'none'}.json"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from tuneworthy import readiness
 from tuneworthy.errors import GateRefused
@@ -21,7 +22,7 @@ from tuneworthy.project import open_project
 from tuneworthy.release import package, verify
 from tuneworthy.release.package import Release
 from tuneworthy.release.reproduce import Reproduction, compared, lay_out
-from tuneworthy.serving import deployments, keys
+from tuneworthy.serving import deployments, keys, pairs
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server
@@ -78,21 +79,63 @@ def reproduce(folder: Path, name: str, listener: Listener) -> Reproduction:
         return compared(release, ladder.bench.found[lever])
 
 
-def deploy(folder: Path, name: str, *, alias: str, why: str) -> Entry:
-    """Ask for a release under an alias. The gateway takes it through the gate, and only then answers with it."""
+def deploy(
+    folder: Path, name: str, *, alias: str, why: str, mode: deployments.Mode = "all", share: float = 1.0
+) -> Entry:
+    """Ask for a release under an alias, for all traffic or beside what is live. The gateway takes it through the gate.
+
+    Raises:
+        GateRefused: the alias is not for clients, or the release was taken out as a canary and no reason is given.
+    """
     project = open_project(folder)
-    return deployments.write(project, alias, "asked", package.find(project, name).name, why=why)
+    release = package.find(project, name).name
+    if alias == deployments.DRILL:
+        raise GateRefused(f"the alias {alias!r} is for drills", next="take another name")
+    out = deployments.taken_out(deployments.read(project), alias, release)
+    if mode == "canary" and out is not None and not why:
+        raise GateRefused(
+            f"{release} was taken out as a canary on {out.at[:10]}: {out.why}",
+            why="the same release would fail the same way",
+            next="release another one, or say what changed: --why",
+        )
+    return deployments.write(project, alias, "asked", release, why=why, mode=mode, share=share)
 
 
 def rollback(folder: Path, *, alias: str, why: str) -> Entry:
-    """Go back to the release that was live before under an alias.
+    """Take back what was put into service last: the challenger beside what is live, or else what is live.
 
     Raises:
-        GateRefused: there is none.
+        GateRefused: there is nothing to go back to.
     """
     project = open_project(folder)
-    before = deployments.before(deployments.read(project), alias)
-    return deployments.write(project, alias, "rollback", before, why=why)
+    entries = deployments.read(project)
+    if beside := deployments.challengers(entries).get(alias):
+        return deployments.write(project, alias, "ended", beside.release, why=why, mode=beside.mode, share=beside.share)
+    return deployments.write(project, alias, "rollback", deployments.before(entries, alias), why=why)
+
+
+class Traffic(NamedTuple):
+    """A challenger, and what live traffic says of it."""
+
+    entry: Entry
+    champion: str
+    margin: float
+    found: pairs.Found
+    needed: pairs.Needed
+
+
+def traffic(folder: Path) -> list[Traffic]:
+    """The last challenger of each alias, running or not, beside what was live then."""
+    project = open_project(folder)
+    entries = deployments.read(project)
+    last = {e.alias: n for n, e in enumerate(entries) if e.mode != "all" and e.action in ("asked", "live")}
+    found = []
+    for alias, number in last.items():
+        entry, champion = entries[number], deployments.live(entries[:number]).get(alias, "")
+        margin = package.find(project, entry.release).usecase.bar.smallest_difference
+        amount = pairs.amount(pairs.read(project.pairs_file(entry.release, champion)), margin)
+        found.append(Traffic(entry, champion, margin, amount, pairs.needed(amount, margin)))
+    return found
 
 
 def history(folder: Path) -> Sequence[Entry]:

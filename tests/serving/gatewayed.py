@@ -18,6 +18,9 @@ from tuneworthy.serving import deployments
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server
 
+CLIENT = httpx.Client(timeout=60, trust_env=False)
+"""one for all: making one takes longer than asking"""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -59,7 +62,7 @@ def settled(project, alias="champion"):
 
 def ask(url, content, *, model="champion", headers=None, **settings):
     body = {"model": model, "messages": [{"role": "user", "content": content}], **settings}
-    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers or {}, timeout=60, trust_env=False)
+    return CLIENT.post(f"{url}/v1/chat/completions", json=body, headers=headers or {})
 
 
 def _up(url):

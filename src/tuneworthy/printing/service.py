@@ -14,7 +14,15 @@ from tuneworthy.release.reproduce import Reproduction
 from tuneworthy.report.wording import visible
 from tuneworthy.serving.deployments import Entry, live
 
-_ACTIONS = {"asked": "cyan", "live": "green", "refused": "red", "rollback": "yellow"}
+_ACTIONS = {
+    "asked": "cyan",
+    "live": "green",
+    "refused": "red",
+    "rollback": "yellow",
+    "ended": "yellow",
+    "enough": "green",
+    "injected": "magenta",
+}
 
 
 def released(found: Release, folder: Path, *, as_json: bool) -> None:
@@ -92,9 +100,15 @@ def reproduced(found: Reproduction, *, as_json: bool) -> int:
 def entry(found: Entry, folder: Path, *, as_json: bool) -> None:
     """A wish that was written down."""
     console = people(as_json)
-    console.print(Text(f"{found.alias}: {found.release}", style="bold"), Text(f"({found.action})"))
-    console.print("A running gateway takes it through the gate within a second and then answers with it.")
-    next_step(console, "release log", folder, "what became of it")
+    console.print(Text(f"{found.alias}: {found.release}", style="bold"), Text(f"({found.action}{_beside(found)})"))
+    if found.action == "ended":
+        console.print("A running gateway lets it answer nobody any more, within a second.")
+    elif found.mode == "all":
+        console.print("A running gateway takes it through the gate within a second and then answers with it.")
+    else:
+        console.print("A running gateway takes it through the gate within a second and then lets it run beside.")
+    verb, why = ("release log", "what became of it") if found.mode == "all" else ("release traffic", "what it shows")
+    next_step(console, verb, folder, why)
     if as_json:
         machine(found)
 
@@ -114,9 +128,15 @@ def history(entries: Sequence[Entry], at: str, *, as_json: bool) -> None:
     for line in entries:
         console.print(
             Text(f"{line.at[:19]}  {line.alias:<10} "), Text(f"{line.action:<9}", style=_ACTIONS[line.action]),
-            Text(f" {line.release}  {visible(line.why)} ({visible(line.who)})"), sep="", soft_wrap=True,
+            Text(f" {line.release}{_beside(line)}  {visible(line.why)} ({visible(line.who)})"), sep="", soft_wrap=True,
         )  # fmt: skip
     if not entries:
         console.print("Nothing was deployed yet.")
     if as_json:
         machine(list(entries))
+
+
+def _beside(found: Entry) -> str:
+    """How it runs, where it does not answer everybody."""
+    kind = "" if found.mode == "all" else f", {found.mode} {found.share:.0%}"
+    return kind + (", a drill" if found.drill else "")

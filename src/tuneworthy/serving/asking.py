@@ -44,6 +44,8 @@ class Asked(NamedTuple):
     messages: tuple[Mapping[str, Any], ...]
     stream: bool
     ignored: tuple[str, ...]
+    user: str = ""
+    """who the client says it is: keeps it on one side of a canary"""
 
 
 def read_request(raw: bytes) -> Asked:
@@ -63,6 +65,9 @@ def read_request(raw: bytes) -> Asked:
         raise Refused("name an alias or a release", param="model")
     if not isinstance(stream, bool):
         raise Refused("is true or false", param="stream")
+    user = body.get("user") or ""
+    if not isinstance(user, str) or len(user) > 512:
+        raise Refused("is a text of at most 512 characters", param="user")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise Refused("is a list of {role, content}", param="messages")
     for name in REFUSED:
@@ -70,7 +75,8 @@ def read_request(raw: bytes) -> Asked:
             raise Refused("a release answers as it was measured; this would ask for something else", param=name)
     if body.get("n", 1) not in (None, 1):
         raise Refused("one answer was measured, so one is given", param="n")
-    return Asked(model, tuple(messages), stream, tuple(name for name in IGNORED if body.get(name) is not None))
+    ignored = tuple(name for name in IGNORED if body.get(name) is not None)
+    return Asked(model, tuple(messages), stream, ignored, user)
 
 
 def read_row(messages: tuple[Mapping[str, Any], ...], usecase: UseCase) -> Input:

@@ -43,8 +43,13 @@ def after_loading(release: Release, answerer: Answerer) -> list[Check]:
     return fingerprint.check(release.manifest.fingerprint, answerer)
 
 
-async def through_endpoint(release: Release, ask: Ask) -> Check:
-    """A part of the suite, asked as a client asks.
+async def through_endpoint(release: Release, ask: Ask) -> list[str]:
+    """The answers to a part of the suite, asked as a client asks."""
+    return [await ask(case.input) for case in release.cases[:SLICE]]
+
+
+def suite(release: Release, texts: Sequence[str]) -> Check:
+    """Do these answers score as they did offline?
 
     The part's own 99 % interval has to overlap the offline interval: the cases are the same, so only a real change
     moves it out.
@@ -54,7 +59,6 @@ async def through_endpoint(release: Release, ask: Ask) -> Check:
     if measured.interval is None:
         return Check(what=what, state="not measured", found="the run has no interval to hold it against")
     primary, others = open_scorers(release.usecase)
-    texts = [await ask(case.input) for case in cases]
     values = _scores(Yardstick(primary, tuple(others)), cases, texts)
     if not values:
         return Check(what=what, state="failed", found="no answer could be scored")

@@ -27,9 +27,12 @@ from starlette.routing import Route
 
 from tuneworthy.errors import DataError
 from tuneworthy.records import Answer
+from tuneworthy.serving import deployments
 from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
+from tuneworthy.serving.beside import Beside
 from tuneworthy.serving.keys import Keys
 from tuneworthy.serving.lane import Lane, LaneFull
+from tuneworthy.serving.split import client_of
 from tuneworthy.watch.feedback import Said, read_given
 from tuneworthy.watch.traces import FeedbackRefused, Served, Traces, answer_id
 
@@ -62,6 +65,8 @@ class Gateway:
     """alias → name of the release that answers; replaced as a whole, so that a request sees one state"""
     traces: Traces | None = None
     """where answers are noted; None = nowhere"""
+    besides: dict[str, Beside] = field(default_factory=dict)
+    """alias → challenger beside what is live there"""
     gate_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     """lets the gate ask a release that nobody else may ask yet"""
     _asked: dict[str, list[float]] = field(default_factory=dict)
@@ -78,6 +83,9 @@ class Gateway:
         self._feedback = Counter("tuneworthy_feedback", "Feedback", ("alias", "said"), registry=self.registry)
         if self.traces is not None:
             self.traces.count = lambda state: self._traces.labels(state).inc()
+        self._copies = Counter(
+            "tuneworthy_copies", "Copies for comparison", ("alias", "outcome"), registry=self.registry
+        )
         self._live = Gauge("tuneworthy_live", "1 = this release is live", ("alias", "release"), registry=self.registry)
 
     def app(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
@@ -106,24 +114,35 @@ class Gateway:
         self._live.labels(alias, self.routes[alias]).set(0)
         self.routes = {other: name for other, name in self.routes.items() if other != alias}
 
+    def copied(self, alias: str, outcome: str) -> None:
+        """Count a copy that a challenger, or its champion, was asked."""
+        self._copies.labels(alias, outcome).inc()
+
     # --- endpoints ---
 
     async def _chat(self, request: Request, allowed: tuple[str, ...]) -> Response:
         asked = read_request(await self._body(request))
         alias, lane = self._lane(asked, request, allowed)
         row = read_row(asked.messages, lane.release.usecase)
-        started = time.perf_counter()
-        number, client = answer_id(), request.state.client
-        note = partial(self._note, Served(number, alias, client or "", lane.release, row), client is not None, started)
-        try:
-            answer = await self._answer(alias, lane, row)
-        except Refused as refused:
-            note(outcome=_OUTCOMES.get(refused.status, "refused"))
-            raise
+        number, started, key = answer_id(), time.perf_counter(), request.state.client
+        beside = self.besides.get(alias) if asked.model == alias and key is not None else None
+        client = client_of(key or "", asked.user)
+        answer = await self._of_canary(beside, row) if beside is not None and beside.takes(client) else None
+        canary = answer is not None
+        lane = beside.challenger if beside is not None and canary else lane
+        note = partial(self._note, Served(number, alias, key or "", lane.release, row), key is not None, started)
+        if answer is None:
+            try:
+                answer = await self._answer(alias, lane, row)
+            except Refused as refused:
+                note(outcome=_OUTCOMES.get(refused.status, "refused"))
+                raise
         outcome = "ok" if answer.error is None else str(answer.error)
         self._count(alias, lane.release.name, outcome)
-        self._seconds.labels(alias).observe(time.perf_counter() - started)
+        self._seconds.labels(alias).observe(seconds := time.perf_counter() - started)
         note(outcome=outcome, answer=answer)
+        if beside is not None:
+            beside.answered(number, client, row, answer, seconds, canary=canary)
         if answer.error is not None:
             raise Refused(f"the model did not answer: {answer.error}", status=502, kind="api_error")
         self._tokens.labels(alias, "in").inc(answer.tokens_in)
@@ -148,18 +167,21 @@ class Gateway:
             raise Refused(str(error)) from None
         except FeedbackRefused as refused:
             raise Refused(str(refused), status=refused.status) from None
+        for beside in self.besides.values():
+            beside.said(said.id, said.right, given.correction)
         self._feedback.labels(said.alias, "right" if said.right else "wrong").inc()
         told = {} if given.correction is None else {"correction": _kept(said)}
         return JSONResponse({"id": said.id, "object": "feedback", **told})
 
     async def _models(self, request: Request, allowed: tuple[str, ...]) -> Response:
-        names = [alias for alias in self.routes if not allowed or alias in allowed]
+        names = [alias for alias in self._open_routes if not allowed or alias in allowed]
         shared = {"object": "model", "owned_by": "tuneworthy"}
         data = [{"id": name, **shared, "release": self.routes[name]} for name in names]
         return JSONResponse({"object": "list", "data": data})
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"live": self.routes}, status_code=200 if self.routes else 503)
+        live = self._open_routes
+        return JSONResponse({"live": live}, status_code=200 if live else 503)
 
     async def _metrics(self, request: Request) -> Response:
         return PlainTextResponse(generate_latest(self.registry), media_type="text/plain; version=0.0.4")
@@ -228,19 +250,40 @@ class Gateway:
 
     def _lane(self, asked: Asked, request: Request, allowed: tuple[str, ...]) -> tuple[str, Lane]:
         """(alias, the release that answers). What is loaded but not live is for the gate alone."""
-        name = self.routes.get(asked.model)
+        routes = self._open_routes
+        name = routes.get(asked.model)
         if name is not None and (not allowed or asked.model in allowed):
             return asked.model, self.lanes[name]
         gate = secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret)
-        live = {release: alias for alias, release in self.routes.items() if not allowed or alias in allowed}
+        live = {release: alias for alias, release in routes.items() if not allowed or alias in allowed}
         if asked.model in self.lanes and (gate or asked.model in live):
             return live.get(asked.model, "gate"), self.lanes[asked.model]
-        known = [alias for alias in self.routes if not allowed or alias in allowed]
+        known = [alias for alias in routes if not allowed or alias in allowed]
         raise Refused(
             f"nothing is served as {asked.model[:80]!r}; known: {', '.join(known) or 'nothing yet'}",
             param="model",
-            status=404 if self.routes else 503,
+            status=404 if routes else 503,
         )
+
+    @property
+    def _open_routes(self) -> dict[str, str]:
+        """What clients may ask for: the alias of drills is not."""
+        return {alias: name for alias, name in self.routes.items() if alias != deployments.DRILL}
+
+    async def _of_canary(self, beside: Beside, row: Any) -> Answer | None:
+        """The canary's answer; None where it gives none: then the champion answers the client."""
+        started = time.perf_counter()
+        alias, lane = beside.entry.alias, beside.challenger
+        try:
+            answer = await self._answer(alias, lane, row)
+        except Refused:
+            beside.failed(time.perf_counter() - started)
+            return None
+        if answer.error is None:
+            return answer
+        self._count(alias, lane.release.name, str(answer.error))
+        beside.failed(time.perf_counter() - started)
+        return None
 
     async def _answer(self, alias: str, lane: Lane, row: Any) -> Answer:
         try:

@@ -36,6 +36,8 @@ class Lane:
     thread: ThreadPoolExecutor
     room: int
     """requests that may wait or be answered at once; further ones are refused, so that nobody waits for ever"""
+    offline: float = 0.0
+    """share of its answers on the suite that no client should get (guardrails.failure)"""
     _queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
     _open: int = 0
     _worker: asyncio.Task[None] | None = None
@@ -58,10 +60,10 @@ class Lane:
         finally:
             self._open -= 1
 
-    async def drained(self) -> None:
-        """Wait until nothing is open."""
-        while self._open:
-            await asyncio.sleep(0.01)
+    @property
+    def busy(self) -> bool:
+        """Somebody waits for an answer."""
+        return self._open > 0
 
     async def _work(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,14 +18,18 @@ from starlette.applications import Starlette
 from tuneworthy.errors import GateRefused, ModelError, TuneworthyError
 from tuneworthy.models.open import open_model
 from tuneworthy.project import Project
-from tuneworthy.records import Input
+from tuneworthy.records import Answer, Input
 from tuneworthy.release import package
 from tuneworthy.release.fingerprint import Check
 from tuneworthy.release.package import Release
 from tuneworthy.seams import Model
 from tuneworthy.serving import deployments, gate, keys
+from tuneworthy.serving.beside import Beside, Told
+from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.gateway import GATE_HEADER, Gateway, Limits
+from tuneworthy.serving.guardrails import failure
 from tuneworthy.serving.lane import Lane
+from tuneworthy.serving.split import open_split
 from tuneworthy.watch.traces import Keeping, Traces
 
 LOOK_EVERY = 0.25
@@ -92,6 +96,8 @@ class Server:
         try:
             yield
         finally:
+            for beside in list(self.gateway.besides.values()):
+                self._let_go(beside)
             for task in watching:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -116,12 +122,20 @@ class Server:
         while True:
             await asyncio.sleep(self.heartbeat)
             for alias, name in list(self.gateway.routes.items()):
-                try:
-                    checks = await asyncio.get_running_loop().run_in_executor(self._thread, self._fingerprint, name)
-                except TuneworthyError as error:
-                    checks = [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]
+                checks = await self._looked_at(name)
                 if (reason := gate.refused(checks)) and self.gateway.routes.get(alias) == name:
                     self._take_out(alias, name, f"heartbeat: {reason}", checks)
+            for beside in list(self.gateway.besides.values()):
+                checks = await self._looked_at(beside.entry.release)
+                if reason := gate.refused(checks):
+                    self._end_challenger(beside, "refused", f"heartbeat: {reason}", checks)
+
+    async def _looked_at(self, name: str) -> list[Check]:
+        """The fingerprint of a loaded release; an engine that does not answer is a failed check."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._fingerprint, name)
+        except TuneworthyError as error:
+            return [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]
 
     def _take_out(self, alias: str, name: str, why: str, checks: Sequence[Check]) -> None:
         before = deployments.live([e for e in deployments.read(self.project) if e.release != name]).get(alias)
@@ -134,39 +148,137 @@ class Server:
         self.tell(f"{alias}: {name} is taken out: {why}")
 
     async def _catch_up(self) -> None:
-        entries = deployments.read(self.project)
-        for alias, wish in deployments.wanted(entries).items():
+        for alias, wish in deployments.wanted(deployments.read(self.project)).items():
             if self.gateway.routes.get(alias) != wish.release:
-                await self._deploy(alias, wish.release, wish.why, known=wish.action == "live")
-        self._forget(entries)
+                await self._deploy(wish)
+        for alias in set(self.gateway.routes) - set(deployments.wanted(deployments.read(self.project))):
+            self.gateway.close(alias)
+        await self._follow_challengers(deployments.challengers(deployments.read(self.project)))
+        self._forget(deployments.read(self.project))
 
-    async def _deploy(self, alias: str, name: str, why: str, *, known: bool) -> None:
-        """Load, gate, flip; or refuse and stay. `known`: it was live when the gateway stopped."""
+    async def _deploy(self, wish: Entry) -> None:
+        """Load, gate, flip; or refuse and stay."""
+        alias, name = wish.alias, wish.release
+        checks = await self._gated(name)
+        if reason := gate.refused(checks):
+            self._drop(name)
+            deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
+            self.tell(f"{alias}: {name} is refused: {reason}")
+            return
+        if beside := self.gateway.besides.get(alias):  # it was compared with what is live no more
+            self._let_go(beside)
+        self.gateway.route(alias, name)
+        if wish.action != "live":  # else it was live when the gateway stopped
+            deployments.write(self.project, alias, "live", name, why=wish.why, checks=checks)
+        self.tell(f"{alias}: {name} is live")
+
+    async def _gated(self, name: str) -> list[Check]:
+        """Load a release and look at it; what is in memory passed before, so its behaviour is all there is to see."""
         loop = asyncio.get_running_loop()
         checks: list[Check] = []
         try:
             release = package.find(self.project, name)
-            if name in self.gateway.lanes:  # passed before, and still in memory: the flip is all there is to do
-                checks = list(await loop.run_in_executor(self._thread, self._fingerprint, name))
-            else:
-                checks = await loop.run_in_executor(self._thread, self._load, release)
-                if not gate.refused(checks):
-                    async with self._client(name) as ask:
-                        checks.append(await gate.through_endpoint(release, ask))
-            reason = gate.refused(checks)
+            if name in self.gateway.lanes:
+                return await loop.run_in_executor(self._thread, self._fingerprint, name)
+            checks = await loop.run_in_executor(self._thread, self._load, release)
+            if not gate.refused(checks):
+                async with self._client(name) as ask:
+                    texts = await gate.through_endpoint(release, ask)
+                checks.append(gate.suite(release, texts))
+                failed = sum(bool(failure(Answer(text=text), release.usecase)) for text in texts)
+                self.gateway.lanes[name].offline = failed / len(texts) if texts else 0.0
         except (TuneworthyError, httpx.HTTPError) as error:
-            reason = str(error).splitlines()[0]
-            checks.append(Check(what="loading", state="failed", found=reason))
+            checks.append(Check(what="loading", state="failed", found=str(error).splitlines()[0]))
+        return checks
+
+    def _drop(self, name: str) -> None:
+        """Unload what was refused, unless something else is answered by it."""
+        used = [*self.gateway.routes.values(), *(b.entry.release for b in self.gateway.besides.values())]
+        if name not in used:
+            self.gateway.lanes.pop(name, None)
+
+    # --- challengers ---
+
+    async def _follow_challengers(self, wishes: Mapping[str, Entry]) -> None:
+        for alias, beside in list(self.gateway.besides.items()):
+            if alias not in wishes:
+                self._let_go(beside)
+        for alias, wish in wishes.items():
+            running = self.gateway.besides.get(alias)
+            if running is None or _differs(running.entry, wish):
+                await self._set_beside(wish)
+
+    async def _set_beside(self, wish: Entry) -> None:
+        """Gate a challenger and let it run beside what is live."""
+        alias, name = wish.alias, wish.release
+        champion = self.gateway.routes.get(alias)
+        checks = await self._gated(name) if champion not in (None, name) else []
+        reason = gate.refused(checks)
+        if champion is None:
+            reason = f"nothing is live under {alias!r} that it could be compared with"
+        elif champion == name:
+            reason = "it is what is live"
         if reason:
-            if name not in self.gateway.routes.values():
-                self.gateway.lanes.pop(name, None)
-            deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
-            self.tell(f"{alias}: {name} is refused: {reason}")
+            self._drop(name)
+            deployments.write(
+                self.project, alias, "refused", name, why=reason, checks=checks, mode=wish.mode, share=wish.share
+            )
+            self.tell(f"{alias}: {name} is refused as {wish.mode}: {reason}")
             return
-        self.gateway.route(alias, name)
-        if not known:
-            deployments.write(self.project, alias, "live", name, why=why, checks=checks)
-        self.tell(f"{alias}: {name} is live")
+        if before := self.gateway.besides.get(alias):
+            self._let_go(before)
+        self.gateway.besides[alias] = self._beside(wish, str(champion))
+        if wish.action != "live":
+            deployments.write(
+                self.project, alias, "live", name, why=wish.why, checks=checks, mode=wish.mode, share=wish.share
+            )
+        self.tell(f"{alias}: {name} runs as {wish.mode} ({wish.share:.0%})")
+
+    def _beside(self, wish: Entry, champion: str) -> Beside:
+        lane = self.gateway.lanes[wish.release]
+        return Beside(
+            entry=wish,
+            champion=self.gateway.lanes[champion],
+            challenger=lane,
+            split=open_split(self.project.split_file),
+            file=self.project.pairs_file(wish.release, champion),
+            told=Told(
+                take_out=lambda why: self._end_challenger(self.gateway.besides.get(wish.alias), "refused", why),
+                enough=lambda why: self._log(wish, "enough", why),
+                count=lambda outcome: self.gateway.copied(wish.alias, outcome),
+            ),
+            offline=lane.offline,
+        )
+
+    def _end_challenger(
+        self, beside: Beside | None, action: deployments.Action, why: str, checks: Sequence[Check] = ()
+    ) -> None:
+        """Out first, written down then: no further client gets its answers, whatever the disk says."""
+        if beside is None or beside.over:
+            return
+        self._let_go(beside)
+        self._log(beside.entry, action, why, checks)
+
+    def _let_go(self, beside: Beside) -> None:
+        beside.stop()
+        if self.gateway.besides.get(beside.entry.alias) is beside:
+            del self.gateway.besides[beside.entry.alias]
+
+    def _log(self, entry: Entry, action: deployments.Action, why: str, checks: Sequence[Check] = ()) -> None:
+        try:
+            deployments.write(
+                self.project,
+                entry.alias,
+                action,
+                entry.release,
+                why=why,
+                checks=checks,
+                mode=entry.mode,
+                share=entry.share,
+            )
+        except TuneworthyError as error:
+            self.tell(str(error))
+        self.tell(f"{entry.alias}: {entry.release} ({entry.mode}): {action}: {why}")
 
     def _load(self, release: Release) -> list[Check]:
         """Files, weights, fingerprint; in the thread that answers, since torch work there would wait anyway."""
@@ -216,9 +328,14 @@ class Server:
         """Unload what is neither live nor the release to roll back to."""
         lived = deployments.lived(entries)
         kept = set(self.gateway.routes.values())
+        kept.update(beside.entry.release for beside in self.gateway.besides.values())
         kept.update(name for alias in self.gateway.routes for name in lived.get(alias, [])[-KEPT:])
         for name in set(self.gateway.lanes) - kept:
             del self.gateway.lanes[name]
+
+
+def _differs(running: Entry, wish: Entry) -> bool:
+    return (running.release, running.mode, running.share) != (wish.release, wish.mode, wish.share)
 
 
 def is_loopback(host: str) -> bool:
