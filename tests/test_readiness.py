@@ -282,3 +282,50 @@ class TestDataFindings:
             gates(examples=210, data="both answers are accepted by the team that reads them")["data"].state == "passed"
         )
         assert self.rows(tmp_path, contradict).state == "overridden"
+
+
+class TestAnswersThatTheBaseCanNeverGive:
+    @pytest.fixture(autouse=True)
+    def _quick_files(self, monkeypatch):
+        monkeypatch.setattr("tuneworthy.content.os.fsync", lambda file: None)
+
+    TEXTS = USECASE.replace('kind = "label"\nlabels = ["plumbing", "power", "keys"]', 'kind = "text"').replace(
+        'metric = "classification"', 'metric = "contains"'
+    )
+
+    def gate(self, tmp_path, reply, *, measure=True, more=""):
+        """The gate `data` after `eval --probe unknown` with a base that replies the same to everything."""
+        small_usecase(tmp_path, usecase=self.TEXTS + more, examples=210)
+        (tmp_path / "scripted.json").write_text(json.dumps({"": reply}))
+        if measure:
+            watcher = type("Watcher", (), {"step": lambda *a: None, "lever": lambda *a: None})()
+            flow.probe(tmp_path, "prompt", ["unknown"], watcher)
+        return {gate.gate: gate for gate in flow.check(tmp_path)}["data"]
+
+    def test_what_was_not_measured_says_so_with_the_command(self, tmp_path):
+        gate = self.gate(tmp_path, "plumbing power keys", measure=False)
+        assert gate.state == "passed"
+        assert "can never give: not measured (tuneworthy eval --probe unknown)" in gate.found
+
+    def test_a_base_that_can_give_them_passes(self, tmp_path):
+        gate = self.gate(tmp_path, "plumbing power keys")
+        assert gate.state == "passed"
+        assert "the base never gave 0.0 % (0.0 to 3.7 %) of 100 training answers" in gate.found
+
+    def test_above_a_quarter_the_gate_closes_a_reason_opens_it_and_documents_do(self, tmp_path):
+        gate = self.gate(tmp_path, "plumbing")
+        assert gate.state == "failed"
+        assert "in 12 tries the base never gave" in gate.missing
+        assert "retrieval" in gate.next
+        assert "I do not know" in gate.next
+        reason = '[override]\ndata = "the list of teams is closed and never changes"\n'
+        assert self.gate(tmp_path, "plumbing", measure=False, more=reason).state == "overridden"
+        (tmp_path / "manuals").mkdir()
+        read = self.gate(tmp_path, "plumbing", measure=False, more='[change]\nknowledge = "manuals"\n')
+        assert read.state == "passed"
+        assert "the documents have to give them" in read.found
+
+    def test_another_base_was_not_measured(self, tmp_path):
+        self.gate(tmp_path, "plumbing")
+        (tmp_path / "scripted.json").write_text('{"": "keys"}')
+        assert "not measured" in {gate.gate: gate for gate in flow.check(tmp_path)}["data"].found

@@ -387,7 +387,8 @@ def evaluate(
         typer.Option(
             "--probe",
             help="Find out what training did beside the task: fit, drift, refusals, robustness, copying, files, "
-            "canaries, staleness, unknown, or all; repeatable. With --lever lora (default), rag_lora or full.",
+            "canaries, staleness, unknown, or all; repeatable. With --lever lora (default), rag_lora or full; with "
+            "--lever prompt what the base can before training: files, unknown.",
         ),
     ] = None,
     json: Json = False,
@@ -411,10 +412,11 @@ def evaluate(
 
         if diagnose or len(lever or []) > 1:
             raise typer.BadParameter("--probe goes with at most one --lever, and not with --diagnose")
-        trained = (lever or ["lora"])[0]
+        wanted = beside.chosen(probe)
+        subject = lever[0] if lever else beside.subject(wanted)
         with board.live(as_json=json) as listener:
-            probed = flow.probe(folder, trained, beside.chosen(probe), listener)
-        beside.probes(trained, probed, folder, as_json=json)
+            probed = flow.probe(folder, subject, wanted, listener)
+        beside.probes(subject, probed, folder, as_json=json)
         return
     if diagnose:
         if lever:

@@ -23,12 +23,12 @@ from tuneworthy.data.split import SplitReport
 from tuneworthy.errors import DataError, GateRefused, ModelError, SuiteChanged, TuneworthyError
 from tuneworthy.exchange import to_inspect, to_mlflow
 from tuneworthy.ground import Ground, prepare
-from tuneworthy.ladder import TRAINED, UNTRAINED, Ladder, Listener
-from tuneworthy.levers import tuned
+from tuneworthy.ladder import BASE, TRAINED, UNTRAINED, Ladder, Listener
+from tuneworthy.levers import beforehand, tuned
 from tuneworthy.levers.bench import Bench
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.learning_curve import LearningCurve
-from tuneworthy.measure.probes import ProbeName, Probes
+from tuneworthy.measure.probes import Beforehand, ProbeName, Probes
 from tuneworthy.models.open import answer_tokens, open_model
 from tuneworthy.plan import plan as planning
 from tuneworthy.plan import privacy
@@ -234,8 +234,9 @@ def evaluate(folder: Path, levers: Sequence[str] | None, listener: Listener) -> 
     return [ladder.results[name] for name in wanted]
 
 
-def probe(folder: Path, lever: str, names: Sequence[ProbeName], listener: Listener) -> Probes:
-    """What training one lever did beside the task: the named probes, and what was found before.
+def probe(folder: Path, lever: str, names: Sequence[ProbeName], listener: Listener) -> Probes | Beforehand:
+    """What training one lever did beside the task: the named probes, and what was found before. For `prompt`, what the
+    base can before anything is trained; no gate has to be open for it.
 
     Trains the lever where that was not done yet; the locked cases are not opened.
 
@@ -243,8 +244,13 @@ def probe(folder: Path, lever: str, names: Sequence[ProbeName], listener: Listen
         GateRefused: a prerequisite of training is missing.
         TuneworthyError: the lever does not train, or could not be trained.
     """
-    _require_trained_lever(lever)
     project = open_project(folder)
+    if lever == BASE:
+        with project.busy("eval"):
+            ladder = _tried(prepare(project), [BASE] if "unknown" in names else [], listener)
+            ladder.bench.tell = listener.step
+            return beforehand.probe(ladder.bench, names)
+    _require_trained_lever(lever)
     with project.busy("eval"):
         ground = prepare(project)
         _require_open_gates(project, readiness.check(ground))

@@ -10,6 +10,7 @@ from tuneworthy.data import near, read, split, version
 from tuneworthy.data.checks import audit, facts
 from tuneworthy.data.findings import AuditRow, Batch
 from tuneworthy.errors import DataError, SuiteChanged, SuiteNotLocked, TuneworthyError
+from tuneworthy.measure import unknown
 from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.project import Project
 from tuneworthy.records import Case, Example, Interval
@@ -88,6 +89,17 @@ class Ground:
     def facts(self) -> float | None:
         """Share of the rows to learn from that teach facts; None for labels, and without rows."""
         return facts.share(Batch(self.usecase, self.train))
+
+    @cached_property
+    def unknown(self) -> unknown.Unknown | None:
+        """Training answers that the base can never give; None = not measured for these rows and this base model.
+
+        Raises:
+            TuneworthyError: the base model, or the scorer of the bar, cannot be opened.
+        """
+        if not any(self.project.probes.glob("unknown-*.json")):
+            return None  # naming the base model would hash all its weights
+        return unknown.kept(unknown.place(self.project, self.usecase, self.version, self.yardstick))
 
     def keep(self) -> None:
         """Write this version of the examples down, so that the run can be repeated when the file has changed."""

@@ -14,6 +14,7 @@ from tuneworthy.data.checks import run as checks
 from tuneworthy.data.findings import Batch, Finding
 from tuneworthy.errors import DataError, SuiteChanged, TuneworthyError
 from tuneworthy.ground import Ground
+from tuneworthy.measure.unknown import PASS, Unknown
 from tuneworthy.models.local.files import resolve
 from tuneworthy.models.open import SCRIPTED
 from tuneworthy.plan import after_run, privacy
@@ -111,7 +112,8 @@ def _data(ground: Ground) -> GateResult:
         findings = checks.gate(_batch(ground))
     except DataError as problem:  # the file of the audit
         return GateResult(gate="data", state="failed", found=found, missing=_in_a_line(problem), next=problem.next)
-    found = f"{found}; {_quality(findings, ground)}"
+    never = _never_given(ground)
+    found = f"{found}; {_quality(findings, ground)}{_told(never, ground)}"
     refused = [finding for finding in findings if finding.severity == "refuse"]
     if refused:
         return GateResult(
@@ -121,7 +123,38 @@ def _data(ground: Ground) -> GateResult:
             missing="; ".join(finding.what for finding in refused),
             next="tuneworthy data check names the rows and what to do about each",
         )
+    if never is not None and never.state == "refuse" and ground.project.docs is None:
+        return GateResult(
+            gate="data",
+            state="failed",
+            found=found,
+            missing=f"training answers that the base model can give: {never.in_words}",
+            next=f"{never.advice}; for retrieval put the documents into a folder, and name it as change.knowledge",
+        )
     return GateResult(gate="data", state="passed", found=found)
+
+
+def _never_given(ground: Ground) -> Unknown | None:
+    """What the base can never give, where outputs are texts and it was measured."""
+    if ground.usecase.output.kind != "text":
+        return None
+    try:
+        return ground.unknown
+    except TuneworthyError:  # no model or no scorer: the gates hardware and use_case tell, and a run says it
+        return None
+
+
+def _told(never: Unknown | None, ground: Ground) -> str:
+    if ground.usecase.output.kind != "text":
+        return ""
+    if never is None:
+        return "; answers that the base can never give: not measured (tuneworthy eval --probe unknown)"
+    topics = [f"{t.topic} {100 * t.unknown.value:.0f} % of {t.n}" for t in never.topics if t.unknown.value > PASS]
+    about = f", by topic {'; '.join(topics)}" if topics and len(never.topics) > 1 else ""
+    if never.state == "sound":
+        return f"; {never.in_words}"
+    shown = ground.project.docs is not None
+    return f"; {never.in_words}{about}: {'the documents have to give them, not the weights' if shown else never.advice}"
 
 
 def _batch(ground: Ground) -> Batch:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
 from small import LABELS, SIGNS, USECASE, asked, right, small_usecase
 from tuneworthy import flow
 from tuneworthy.ground import prepare
-from tuneworthy.levers import probing
+from tuneworthy.levers import beforehand, probing
 from tuneworthy.levers.prompt import PromptLever
+from tuneworthy.measure import unknown
 from tuneworthy.measure.overfit import Mark
 from tuneworthy.measure.probes import CHEAP, NAMES
 from tuneworthy.models.scripted import Scripted
+from tuneworthy.project import open_project
+from tuneworthy.records import Completion
 
 TEXTS = USECASE.replace('kind = "label"\nlabels = ["plumbing", "power", "keys"]', 'kind = "text"').replace(
     'metric = "classification"', 'metric = "contains"'
@@ -138,9 +142,53 @@ def test_answers_taken_from_training_rows_are_told_from_the_bases(bench):
 
 def test_unknown_facts_are_rows_that_the_base_never_gives(bench):
     made = bench(lambda request: right(request) if right(request) != "keys" else "?", usecase=TEXTS)
-    found = probing.unknown_facts(made)
-    keys = {row.name for row in made.train if row.expected == "keys"}
+    found = beforehand.probe(made, ["unknown"]).unknown
+    asked_rows = unknown.drawn([row.name for row in made.train], made.usecase.seed).asked
+    keys = {row.name for row in made.train if row.expected == "keys"} & set(asked_rows)
     assert set(found.rows) == keys
-    assert found.unknown.value == pytest.approx(len(keys) / len(made.train))
+    assert found.unknown.value == pytest.approx(len(keys) / len(asked_rows))
     assert found.state == "refuse"
     assert "retrieval" in found.advice
+
+
+def test_a_base_that_repeats_its_shots_knows_nothing(bench):
+    """It answers whatever it was shown with this very message: a row among its own shots would look known."""
+
+    def parrot(request):
+        asked_now = request.messages[-1].content
+        shown = [b.content for a, b in pairwise(request.messages) if a.content.split("Message: ")[-1] in asked_now]
+        return shown[0] if shown else "?"
+
+    found = beforehand.probe(bench(parrot, usecase=TEXTS), ["unknown"]).unknown
+    assert found.unknown.value == 1.0
+
+
+def test_what_the_base_never_gives_is_kept_for_these_rows_and_found_by_the_ground_and_by_every_lever(bench):
+    made = bench(lambda request: "?", usecase=TEXTS)
+    first = beforehand.probe(made, ["unknown"]).unknown
+    made.sources.model._reply = lambda request: pytest.fail("asked again")
+    assert beforehand.probe(made, ["unknown"]).unknown == first
+    assert probing.probe(made, "lora", []).unknown == first
+    assert prepare(made.project).unknown == first
+    rows = made.project.folder / "data" / "examples.jsonl"
+    rows.write_text("".join(line + "\n" for line in rows.read_text().splitlines()[1:]))
+    assert prepare(open_project(made.project.folder)).unknown is None
+
+
+def test_a_row_that_does_not_fit_the_model_is_no_unknown_one(bench):
+    made = bench(lambda request: "?", usecase=TEXTS)
+    too_long = Completion(too_long=True, detail="900 tokens", finish="length")
+    made.sources.model.complete = lambda requests, on_done=None: [too_long for _ in requests]
+    found = beforehand.probe(made, ["unknown"])
+    assert found.unknown is None
+    assert "does not fit" in found.not_measured["unknown"]
+
+
+def test_the_base_alone_is_asked_the_users_own_probes_and_nothing_that_needs_a_trained_model(bench):
+    rows = "".join(f"{json.dumps({'ask': f'Say {n}', 'right': str(n), 'kind': 'ab'[n % 2]})}\n" for n in range(30))
+    found = beforehand.probe(bench(lambda request: "3", mine=rows), ["files", "drift"])
+    score = found.files["mine.jsonl"]
+    assert (score.n, score.items, score.right.value) == (30, 30, 1 / 30)
+    assert [(kind.kind, kind.right.value) for kind in score.kinds] == [("a", 0.0), ("b", 1 / 15)]
+    assert "--lever lora" in found.not_measured["drift"]
+    assert "not asked for" in found.not_measured["unknown"]

@@ -340,6 +340,15 @@ def test_rows_that_are_never_right_are_unknown_and_their_share_decides() -> None
     assert unknown.judge(names, [[True] * 12] * 20 + [[False] * 12] * 20).state == "refuse"
 
 
+def test_no_row_is_asked_that_stands_among_the_shots() -> None:
+    for rows in (5, 30, 400):
+        found = unknown.drawn([f"r{n}" for n in range(rows)], seed=1)
+        shown = {name for shots in found.shots for name in shots}
+        assert not shown & set(found.asked)
+        assert len(found.asked) == min(100, max(0, rows - unknown.VARIANTS * unknown.SHOTS))
+        assert found == unknown.drawn([f"r{n}" for n in reversed(range(rows))], seed=1)
+
+
 def test_every_row_is_asked_in_twelve_ways() -> None:
     ways = unknown.tries()
     assert len(set(ways)) == unknown.VARIANTS + unknown.SAMPLES == 12
@@ -422,6 +431,16 @@ def test_all_three_forms_are_read_and_judged(tmp_path: Path) -> None:
     assert (words.form, sum(probe_files.probe(Leaky({}, liked, 1), words, tmp_path / "answers"))) == ("LAMBADA", 7)
 
 
+def test_equal_sentences_are_left_out_and_the_last_word_follows_any_white_space(tmp_path: Path) -> None:
+    same = {"sentence_good": "It left.", "sentence_bad": "It left.", "UID": "agreement"}
+    file = probe_files.read(written(tmp_path / "blimp.jsonl", [*PAIRS, same, same]), seed=0)
+    assert (len(file.items), file.of, file.equal) == (25, 25, 2)
+    rows = [*WORDS, {"text": "put on the\ngloves "}, {"text": "a\u00a0word"}]
+    items = probe_files.read(written(tmp_path / "lambada.jsonl", rows), seed=0).items
+    assert items[-2:] == (("last word", "put on the", "\ngloves"), ("last word", "a", "\u00a0word"))
+    assert items[0] == ("last word", "The answer to 0 is simply", " yes")
+
+
 def test_long_files_are_drawn_from_and_say_so(tmp_path: Path) -> None:
     many = [{"ask": f"Say {n}", "right": str(n)} for n in range(700)]
     file = probe_files.read(written(tmp_path / "own.jsonl", many), seed=0)
@@ -486,4 +505,5 @@ def test_whatever_the_objects_hold_they_are_items_or_an_error(
         read = len(probe_files.read(path, seed=0).items)
     except DataError:
         return
-    assert read == len(rows)
+    file = probe_files.read(path, seed=0)
+    assert read + file.equal == len(rows)

@@ -7,10 +7,9 @@ and a repeated one is instant.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from tuneworthy.answering import Answerer, candidate_digest
 from tuneworthy.content import digest, write_whole
 from tuneworthy.data.checks import facts
 from tuneworthy.data.findings import Batch, Finding
-from tuneworthy.errors import ModelError
-from tuneworthy.levers import tuned
+from tuneworthy.levers import beforehand, tuned
+from tuneworthy.levers.beforehand import NotMeasured, asked, measured
 from tuneworthy.levers.bench import Bench
 from tuneworthy.measure import (
     canaries,
@@ -38,8 +37,7 @@ from tuneworthy.measure import (
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.evaluate import mean_score
 from tuneworthy.measure.probes import ProbeName, Probes
-from tuneworthy.models.answers import AnswerStore
-from tuneworthy.records import Answer, Arm, Candidate, Case, Decoding, Message, Record, RetrieverRef, Shots
+from tuneworthy.records import Arm, Candidate, Case, Message, Record, RetrieverRef
 from tuneworthy.rendering import render_expected
 from tuneworthy.retrievers.documents import ENDINGS
 from tuneworthy.retrievers.examples import query_text
@@ -49,10 +47,6 @@ VERSION = 1
 """of what is kept: a change of a probe's code makes another"""
 
 
-class NotMeasured(Exception):
-    """Why a probe did not run. Never leaves this module."""
-
-
 def probe(bench: Bench, lever: str, names: Sequence[ProbeName]) -> Probes:
     """The named probes of a lever that was trained at this bench, and what was kept of others.
 
@@ -60,25 +54,15 @@ def probe(bench: Bench, lever: str, names: Sequence[ProbeName]) -> Probes:
         TuneworthyError: a probe file is wrong.
     """
     subject = _Subject(bench, lever)
-    found: dict[str, Any] = {}
-    missing: dict[str, str] = {}
-    seconds: dict[str, float] = {}
-    for name, run in _RUN.items():
-        kept = subject.kept(name)
-        if kept is None and name in names:
-            bench.tell(f"{lever}: probe {name}", 0, 1)
-            began = time.monotonic()
-            try:
-                kept = run(subject)
-                subject.keep(name, kept)
-            except (NotMeasured, ModelError) as reason:
-                missing[name] = str(reason)
-            seconds[name] = round(time.monotonic() - began, 2)
-        if kept is not None:
-            found[name] = kept
-        elif name not in missing:
-            missing[name] = f"not asked for: tuneworthy eval --probe {name}"
+    run = {name: partial(_kept, subject, name) for name in _RUN}
+    found, missing, seconds = measured(run, names, subject.kept, bench, lever)
     return Probes(**found, not_measured=missing, seconds=seconds)
+
+
+def _kept(subject: _Subject, name: ProbeName) -> Any:
+    found = _RUN[name](subject)
+    subject.keep(name, found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -123,6 +107,8 @@ class _Subject:
     # --- what was found before ---
 
     def kept(self, name: str) -> Any:
+        if name == "unknown":
+            return beforehand.unknown_kept(self.bench)
         path = self._file(name)
         try:
             held = json.loads(path.read_text("utf-8"))
@@ -131,8 +117,8 @@ class _Subject:
             return None
 
     def keep(self, name: str, found: Any) -> None:
-        """Write it down; probe files are read anew each time, since their answers are kept."""
-        if name != "files":
+        """Write it down; probe files are read anew each time, since their answers are kept; `unknown` is the base's."""
+        if name not in ("files", "unknown"):
             plain = found.model_dump(mode="json") if isinstance(found, Record) else found
             write_whole(self._file(name), json.dumps(plain, ensure_ascii=False) + "\n")
 
@@ -194,7 +180,7 @@ def _robustness(subject: _Subject) -> robustness.Robustness:
     if len(fields) > 1:
         variants.append(_variant(subject, "fields in another order", as_they_are, _reordered(subject, cases)))
     outside = robustness.outside(fields)
-    answers = _asked(subject.answerer, outside, subject.store)
+    answers = asked(subject.answerer, outside, subject.store)
     return robustness.Robustness(
         n=len(cases),
         score=mean_score(as_they_are),
@@ -298,7 +284,7 @@ def _staleness(subject: _Subject) -> staleness.Staleness:
     for name, text in new.items():
         write_whole(there / name, text)
     before = subject.arm(subject.candidate, cases, "documents as they are")
-    after = _asked(_with_documents(subject, there), [case.input for case in cases], subject.store, str(there))
+    after = asked(_with_documents(subject, there), [case.input for case in cases], subject.store, str(there))
     found = staleness.judge(
         cases,
         changed,
@@ -331,56 +317,7 @@ def _dated(bench: Bench) -> int:
 
 
 def _unknown(subject: _Subject) -> unknown.Unknown:
-    return unknown_facts(subject.bench)
-
-
-def unknown_facts(bench: Bench) -> unknown.Unknown:
-    """Training answers that the base can never give, asked closed-book with examples in the prompt.
-
-    Raises:
-        NotMeasured: the outputs teach no facts, or there are too few rows.
-    """
-    if bench.usecase.output.kind != "text":
-        raise NotMeasured(f"outputs are of kind {bench.usecase.output.kind}: they teach behaviour, not facts")
-    start = bench.found.get("prompt")
-    names = unknown.drawn([row.name for row in bench.train], bench.usecase.seed)
-    if start is None or len(names) < unknown.FEWEST_PER_TOPIC + unknown.SHOTS:
-        raise NotMeasured("no prompt was measured" if start is None else "there are too few training rows")
-    by_name = bench.sources.by_name
-    cases = [Case(id=name, input=by_name[name].input, expected=by_name[name].expected) for name in names]
-    total = len(unknown.tries())
-
-    def answer(one: unknown.Try) -> list[Answer]:
-        bench.tell("unknown facts: rows asked in different ways", unknown.tries().index(one), total)
-        chosen = unknown.drawn(sorted(by_name), bench.usecase.seed + 1 + one.variant)[: unknown.SHOTS]
-        shots = Shots(pick="fixed", k=len(chosen), names=chosen, data_version=bench.sources.data_version)
-        decoding = Decoding(max_tokens=bench.usecase.output.max_tokens, temperature=one.temperature, seed=one.seed)
-        asked = Answerer(start.model_copy(update={"shots": shots, "decoding": decoding}), bench.sources)
-        return _asked(asked, [case.input for case in cases], bench.project.answers)
-
-    def right(row: int, given: Answer) -> bool:
-        if given.error is not None:
-            raise ModelError(f"a row could not be asked: {given.detail}")
-        score = bench.yardstick.judge(cases[row], given).lenient
-        return score.value is not None and score.value >= 1.0
-
-    topics = unknown.topics_of([query_text(case.input) for case in cases])
-    return unknown.judge(names, unknown.ask(names, answer, right), topics)
-
-
-def _asked(answerer: Answerer, inputs: Sequence[Any], store: Path, also: str = "") -> list[Answer]:
-    """Answers to inputs that are no cases, kept like all others. `also`: what else decides them."""
-    kept = AnswerStore(store, digest([answerer.key, also]) if also else answerer.key)
-    fresh = [row for row in inputs if kept.get(row) is None]
-    new = iter(answerer.answer(fresh)) if fresh else iter(())
-    answers = []
-    for row in inputs:
-        given = kept.get(row)
-        if given is None:
-            given = next(new)
-            kept.keep(row, given)
-        answers.append(given)
-    return answers
+    return beforehand.unknown_facts(subject.bench)
 
 
 _RUN: dict[ProbeName, Callable[[_Subject], Any]] = {

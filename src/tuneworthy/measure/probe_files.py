@@ -4,6 +4,10 @@
     BLiMP       {"sentence_good": "…", "sentence_bad": "…", "UID": "…"}      right = the good one is likelier
     LAMBADA     {"text": "… the last word"}                                  right = the last word is the likeliest
 
+BLiMP (Warstadt et al., TACL 2020, arXiv 1912.00582) holds a few pairs whose sentences are equal: nothing can be told
+from these, and they are left out. The last word of LAMBADA (Paperno et al., ACL 2016, arXiv 1606.06031) is what follows
+the last white space; all its tokens have to be the likeliest ones.
+
 One JSON object a line; the keys of the first line say which it is. BLiMP and LAMBADA read probabilities, so they take a
 model whose weights are here.
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -57,6 +61,8 @@ class ProbeFile(NamedTuple):
     items: tuple[Item, ...] | tuple[Pair, ...] | tuple[LastWord, ...]
     of: int
     """items in the file; `items` is what was drawn of them"""
+    equal: int = 0
+    """BLiMP: pairs of equal sentences, left out"""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -76,9 +82,14 @@ def read(path: Path, *, seed: int) -> ProbeFile:
         raise DataError("this is no probe file", [], next=f"one JSON object a line, with {known}", where=str(path))
     items: list[Any] = []
     problems: list[Problem] = []
+    equal = 0
     for number, row in rows:
         try:
-            items.append(_READ[form](row))
+            item = _READ[form](row)
+            if isinstance(item, Pair) and item.good == item.bad:
+                equal += 1
+            else:
+                items.append(item)
         except (KeyError, TypeError, ValueError) as error:
             key = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             problems.append(Problem(f"{path.name}:{number}", "", f"is not a line of {form}: {key}"))
@@ -89,7 +100,7 @@ def read(path: Path, *, seed: int) -> ProbeFile:
             f"{len(items)} items: too few to say anything", [], next=f"write at least {FEWEST}", where=str(path)
         )
     chosen = items if len(items) <= MOST else random.Random(f"{seed} {path.name}").sample(items, MOST)
-    return ProbeFile(path.name, form, tuple(chosen), len(items))
+    return ProbeFile(path.name, form, tuple(chosen), len(items), equal)
 
 
 def probe(model: Model, file: ProbeFile, store: Path) -> tuple[bool, ...]:
@@ -167,18 +178,17 @@ def _own(row: dict[str, Any]) -> Item:
 
 
 def _pair(row: dict[str, Any]) -> Pair:
-    good, bad = _text(row["sentence_good"]), _text(row["sentence_bad"])
-    if good == bad:
-        raise ValueError("both sentences are the same")
-    return Pair(_text(row.get("UID", "BLiMP"), "UID"), good, bad)
+    return Pair(_text(row.get("UID", "BLiMP"), "UID"), _text(row["sentence_good"]), _text(row["sentence_bad"]))
 
 
 def _last_word(row: dict[str, Any]) -> LastWord:
-    text = _text(row["text"]).rstrip()
-    start, space, word = text.rpartition(" ")
-    if not space or not start.strip():
+    text = _text(row["text"]).strip()
+    word = text.split()[-1]
+    given = text.removesuffix(word)
+    start = given.rstrip()
+    if not start:
         raise ValueError("a text of one word has nothing to go by")
-    return LastWord("last word", start, f" {word}")
+    return LastWord("last word", start, given.removeprefix(start) + word)
 
 
 _READ: dict[Form, Callable[[dict[str, Any]], Any]] = {"own": _own, "BLiMP": _pair, "LAMBADA": _last_word}
@@ -188,8 +198,3 @@ def _text(value: Any, name: str = "") -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{name or 'a text'} is empty or not a text")
     return value
-
-
-def names(files: Sequence[ProbeFile]) -> str:
-    """For people."""
-    return ", ".join(f"{file.name} ({len(file.items)} of {file.of} items)" for file in files)

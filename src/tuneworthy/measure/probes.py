@@ -9,24 +9,82 @@ stands in `not_measured` with the reason; it is never green.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 from tuneworthy.measure.canaries import Canaries
 from tuneworthy.measure.copying import Copying
 from tuneworthy.measure.drift import Drift
 from tuneworthy.measure.overfit import Fit
+from tuneworthy.measure.probe_files import Form, ProbeFile
 from tuneworthy.measure.refusals import Refusals
 from tuneworthy.measure.retention import Retention
 from tuneworthy.measure.robustness import Robustness
 from tuneworthy.measure.staleness import Staleness
+from tuneworthy.measure.statistics import wilson
 from tuneworthy.measure.unknown import Unknown
-from tuneworthy.records import Record
+from tuneworthy.records import Interval, Record
 
 ProbeName = Literal["fit", "drift", "refusals", "robustness", "copying", "files", "canaries", "staleness", "unknown"]
 NAMES: tuple[ProbeName, ...] = get_args(ProbeName)
 CHEAP: tuple[ProbeName, ...] = ("fit", "drift", "refusals", "robustness", "copying", "files")
 """what every run measures; with the pocket model 8 s of CPU in all (docs/concepts/probes.md)"""
+
+
+NOT_ASKED = "not asked for"
+"""how the reason begins where a probe was left out"""
+
+
+class KindScore(Record):
+    """One kind of item of a probe file."""
+
+    kind: str
+    n: int
+    right: Interval
+
+
+class FileScore(Record):
+    """How much of a probe file the base gets right (Wilson)."""
+
+    form: Form
+    n: int
+    """items asked"""
+    items: int
+    """in the file"""
+    equal: int
+    """BLiMP: pairs of equal sentences, left out"""
+    right: Interval
+    kinds: tuple[KindScore, ...] = ()
+    """where there is more than one"""
+
+    @classmethod
+    def of(cls, file: ProbeFile, right: Sequence[bool]) -> FileScore:
+        """From right or wrong, by item."""
+        by_kind: dict[str, list[bool]] = {}
+        for kind, flag in zip(file.kinds, right, strict=True):
+            by_kind.setdefault(kind, []).append(flag)
+        kinds = [KindScore(kind=k, n=len(f), right=wilson(sum(f), len(f))) for k, f in sorted(by_kind.items())]
+        return cls(
+            form=file.form,
+            n=len(right),
+            items=file.of,
+            equal=file.equal,
+            right=wilson(sum(right), len(right)),
+            kinds=tuple(kinds) if len(kinds) > 1 else (),
+        )
+
+
+class Beforehand(Record):
+    """What the base can before anything is trained. None = not measured; `not_measured` says why."""
+
+    files: dict[str, FileScore] | None = None
+    """probe file of the user → its score"""
+    unknown: Unknown | None = None
+    """training answers that it can never give"""
+    not_measured: dict[str, str] = {}
+    """probe → why"""
+    seconds: dict[str, float] = {}
+    """probe → wall time, kept answers not counted again"""
 
 
 class Probes(Record):

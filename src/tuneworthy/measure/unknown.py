@@ -9,10 +9,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import ValidationError
+
+from tuneworthy.answering import CODE
+from tuneworthy.content import digest
+from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.measure.statistics import wilson
+from tuneworthy.models.open import model_name
+from tuneworthy.project import Project
 from tuneworthy.records import Answer, Interval, Record
+from tuneworthy.usecase import UseCase
+
+VERSION = 2
+"""of what is kept: a change of this file's code makes another"""
 
 PASS, REFUSE = 0.10, 0.25
 """share of unknown rows up to which training is sound, and above which it is not (a choice of this project: the science
@@ -65,6 +77,13 @@ class Unknown(Record):
     """names of the unknown rows"""
 
     @property
+    def in_words(self) -> str:
+        """The share with its interval and what it was taken from."""
+        u = self.unknown
+        share = f"{100 * u.value:.1f} % ({100 * u.low:.1f} to {100 * u.high:.1f} %)"
+        return f"in {self.tries} tries the base never gave {share} of {self.n} training answers"
+
+    @property
     def advice(self) -> str:
         """What to do about it."""
         if self.state == "sound":
@@ -80,11 +99,43 @@ def tries() -> tuple[Try, ...]:
     return (*(Try(variant, 0.0, 0) for variant in range(VARIANTS)), *sampled)
 
 
-def drawn(names: Sequence[str], seed: int) -> tuple[str, ...]:
-    """The rows to ask: all, or 100 of them."""
+class Drawn(NamedTuple):
+    """Rows, by name. No row is asked that also stands among the shots: it would be shown its own answer."""
+
+    shots: tuple[tuple[str, ...], ...]
+    """of each draw"""
+    asked: tuple[str, ...]
+    """at most 100"""
+
+
+def drawn(names: Sequence[str], seed: int) -> Drawn:
+    """Shots first, then the rows to ask."""
     chosen = sorted(names)
     random.Random(f"unknown {seed}").shuffle(chosen)
-    return tuple(chosen[:MOST])
+    shown = VARIANTS * SHOTS
+    shots = tuple(tuple(chosen[at : at + SHOTS]) for at in range(0, shown, SHOTS))
+    return Drawn(shots, tuple(chosen[shown : shown + MOST]))
+
+
+def place(project: Project, usecase: UseCase, data_version: str, yardstick: Yardstick) -> Path:
+    """Where the finding for these rows and this base model is kept: named by all that decides it.
+
+    Raises:
+        ModelError: the base model is not there.
+    """
+    parts = usecase.model_dump(mode="json", include={"instruction", "input", "output", "seed", "judge"})
+    scorer = [usecase.bar.metric, yardstick.primary.version, usecase.model_dump(mode="json")["metric_settings"]]
+    model = model_name(usecase, project.folder)
+    name = digest([VERSION, CODE, model, data_version, parts, scorer, usecase.budget.dev_calls])
+    return project.probes / f"unknown-{name[:32]}.json"
+
+
+def kept(file: Path) -> Unknown | None:
+    """What was found before; None where it was not measured, or the file cannot be read."""
+    try:
+        return Unknown.model_validate_json(file.read_text("utf-8"))
+    except (OSError, ValueError, ValidationError):
+        return None
 
 
 def judge(names: Sequence[str], right: Sequence[Sequence[bool]], topics: Sequence[str] = ()) -> Unknown:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tuneworthy.measure.canaries import UNSEEN_BITS, Level
 from tuneworthy.measure.overfit import Fit
-from tuneworthy.measure.probes import Probes
+from tuneworthy.measure.probes import Beforehand, FileScore, Probes
+from tuneworthy.measure.unknown import Unknown
 from tuneworthy.records import Interval
 from tuneworthy.report.wording import NOT_MEASURED, p_value, percent, percent_range, points, points_range
 
@@ -55,10 +56,31 @@ def lines(found: Probes) -> Iterator[tuple[str, str]]:
         )
         yield "staleness", f"{s.dated} of {s.rows} training rows hold dates or prices that stand in the output only"
     if found.unknown:
-        u = found.unknown
-        yield "unknown", f"{_share(u.unknown)} of {u.n} training answers never given in {u.tries} tries: {u.advice}"
-        for topic in u.topics:
-            yield "unknown", f"about {topic.topic}: {_share(topic.unknown)}, n = {topic.n}"
+        yield from _unknown(found.unknown)
+
+
+def before_training(found: Beforehand) -> Iterator[tuple[str, str]]:
+    """The same for the base alone."""
+    for name, score in (found.files or {}).items():
+        yield "files", f"{name}: {_share(score.right)} right of {score.n} items{_of_file(score)}"
+        for kind in score.kinds:
+            yield "files", f"  {kind.kind}: {_share(kind.right)}, n = {kind.n}"
+    if found.unknown:
+        yield from _unknown(found.unknown)
+
+
+def _of_file(score: FileScore) -> str:
+    drawn = [f"drawn from {score.items:,}"] if score.n < score.items else []
+    equal = [f"{score.equal} pairs of equal sentences left out"] if score.equal else []
+    chance = ["chance is 50 %"] if score.form == "BLiMP" else []
+    told = ", ".join([score.form, *drawn, *equal, *chance])
+    return f" ({told})"
+
+
+def _unknown(u: Unknown) -> Iterator[tuple[str, str]]:
+    yield "unknown", f"{_share(u.unknown)} of {u.n} training answers never given in {u.tries} tries: {u.advice}"
+    for topic in u.topics:
+        yield "unknown", f"about {topic.topic}: {_share(topic.unknown)}, n = {topic.n}"
 
 
 def history(fit: Fit) -> list[dict[str, float | None]]:

@@ -26,15 +26,21 @@ def distributions(network: Any, conversations: Sequence[Sequence[int]]) -> list[
     return [logprobs_BTV[row, : len(ids) - 1] for row, ids in enumerate(conversations)]
 
 
-def continuation(network: Any, tokenizer: Any, given: str, rest: str) -> tuple[float, bool]:
+def continuation(network: Any, tokenizer: Any, given: str, rest: str, context: int | None = None) -> tuple[float, bool]:
     """(log-probability of `rest` after `given` in nats, is each of its tokens the likeliest one) as plain text.
 
     Raises:
-        ModelError: nothing to continue, or nothing to continue from and no beginning-of-sequence token.
+        ModelError: nothing to continue, nothing to continue from and no beginning-of-sequence token, or more tokens
+            than the context holds.
     """
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     before = start + tokenizer(given, add_special_tokens=False)["input_ids"]
     whole = start + tokenizer(given + rest, add_special_tokens=False)["input_ids"]
+    if context is not None and len(whole) > context:
+        raise ModelError(
+            f"a text of {len(whole)} tokens does not fit the context of {context}: {given + rest!r:.100}",
+            next="leave it out of the file",
+        )
     shared = next((n for n, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
     first = max(1, min(shared, len(whole)))  # the first token has nothing before it that it could follow from
     if first >= len(whole):

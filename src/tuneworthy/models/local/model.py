@@ -232,7 +232,7 @@ class LocalModel:
     def continuation(self, given: str, rest: str) -> tuple[float, bool]:
         """(log-probability of `rest` after `given` in nats, is each of its tokens the likeliest one), as plain text."""
         with self._reading() as network:
-            return likelihood.continuation(network, self.tokenizer, given, rest)
+            return likelihood.continuation(network, self.tokenizer, given, rest, self.context)
 
     def answer_logprobs(self, questions: Sequence[Sequence[Message]], texts: Sequence[str]) -> np.ndarray:
         """log p(text) in nats as the beginning of an answer to each question, float64 of shape (questions, texts)."""
