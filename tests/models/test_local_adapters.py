@@ -22,6 +22,7 @@ from weights import (
 
 from tiny import tiny_model
 from tuneworthy.errors import ModelError
+from tuneworthy.models.local import adapters as adapters_
 from tuneworthy.models.local.adapters import KEPT_ADAPTERS
 
 REQUESTS = [ask(question, system=LONG) for question in QUESTIONS[:4]]
@@ -43,9 +44,18 @@ def answers(base_folder, adapters):
     return [[plain_answer(network, tokenizer, request) for request in REQUESTS] for network in networks]
 
 
-@pytest.fixture
-def model(base_folder):
+@pytest.fixture(params=["merged", "beside"])
+def model(base_folder, request, monkeypatch):
+    """Adapters merged for the time of asking, or computing beside the base as in bfloat16: the same is true of both."""
+    if request.param == "beside":
+        monkeypatch.setattr(adapters_, "MERGED_BYTES", 0)
     return opened(base_folder)
+
+
+def held(model):
+    """Names of the adapters in memory, the latest used last."""
+    there = model._weights.adapters
+    return [name for name, _ in there.merged] or there.names
 
 
 def changed(adapter, folder, *, weights=lambda held: held, **settings):
@@ -69,12 +79,13 @@ def test_the_weights_of_the_base_stay_as_they_are(model, base_folder, adapters):
     for path in adapters[:3]:
         texts(model.with_adapter(path), REQUESTS[:1])
     wanted = plain_network(base_folder).state_dict()
-    held = {name.replace(".base_layer", ""): weight for name, weight in model.network.state_dict().items()}
-    assert all(torch.equal(held[name], weight) for name, weight in wanted.items())
+    now = {name.replace(".base_layer", ""): weight for name, weight in model.network.state_dict().items()}
+    assert all(torch.equal(now[name], weight) for name, weight in wanted.items())
 
 
 def test_opening_a_view_loads_nothing_and_asks_nothing(model, adapters, monkeypatch):
     monkeypatch.setattr(model._weights.adapters, "_loaded", None)
+    monkeypatch.setattr(model._weights.adapters, "_merged", None)
     view = model.with_adapter(adapters[0])
     assert view.count_tokens(REQUESTS[0].messages) == model.count_tokens(REQUESTS[0].messages)
     assert view.context == model.context
@@ -104,8 +115,9 @@ def test_more_adapters_than_are_kept_stay_right_in_any_order(model, adapters, an
     last = len(views) - 1
     for number in (*range(len(views)), 0, 0, last, 1, *reversed(range(len(views))), 2, 3):
         assert texts(views[number], REQUESTS) == answers[number], number
-        assert len(model._weights.adapters.names) <= KEPT_ADAPTERS
-        assert set(model._weights.adapters._peft.peft_config) == set(model._weights.adapters.names)
+        assert 1 <= len(held(model)) <= KEPT_ADAPTERS
+        put_in = model._weights.adapters._peft
+        assert set(put_in.peft_config if put_in else ()) == set(model._weights.adapters.names)
     assert texts(model, REQUESTS) == answers[-1]
 
 
@@ -114,7 +126,7 @@ def test_the_adapter_used_longest_ago_goes_first(model, adapters):
     for view in (*views[:KEPT_ADAPTERS], views[0], views[KEPT_ADAPTERS]):
         texts(view, REQUESTS[:1])
     kept = [view._adapter.name for view in (*views[2:KEPT_ADAPTERS], views[0], views[KEPT_ADAPTERS])]
-    assert model._weights.adapters.names == kept
+    assert held(model) == kept
 
 
 def test_views_asked_from_several_threads_take_turns(model, adapters, answers):
@@ -196,6 +208,61 @@ def test_a_damaged_adapter_is_refused(model, adapters, answers, tmp_path, name):
         model.with_adapter(copy).complete(REQUESTS)
     assert str(copy) in refused.value.where
     assert texts(model, REQUESTS) == answers[-1]
+
+
+# --- merged ---
+
+
+def test_merged_logits_are_those_of_plain_peft_and_the_base_is_exactly_itself_again(base_folder, adapters):
+    model = opened(base_folder)
+    ids = torch.tensor([[5, 9, 200, 31, 8]])
+    own = {name: weight.clone() for name, weight in model.network.state_dict().items()}
+    with torch.inference_mode():
+        wanted = with_plain_peft(base_folder, adapters[2])(ids).logits
+        view = model.with_adapter(adapters[2])
+        with view._reading() as network:
+            assert network is model.network
+            torch.testing.assert_close(network(ids).logits, wanted, atol=1e-5, rtol=1e-5)
+            with model._reading() as base:  # asked in between: without the adapter, and then with it again
+                torch.testing.assert_close(base(ids).logits, plain_network(base_folder)(ids).logits, atol=0, rtol=0)
+            torch.testing.assert_close(network(ids).logits, wanted, atol=1e-5, rtol=1e-5)
+    assert all(torch.equal(own[name], weight) for name, weight in model.network.state_dict().items())
+
+
+def test_a_failure_while_asking_leaves_the_base_as_it_was(base_folder, adapters, answers):
+    model = opened(base_folder)
+    with pytest.raises(RuntimeError, match="stop"), model.with_adapter(adapters[0])._reading():
+        raise RuntimeError("stop")
+    assert texts(model, REQUESTS) == answers[-1]
+
+
+def test_bfloat16_and_dora_stay_beside(base_folder, adapters, tmp_path):
+    halved = opened(base_folder, precision="bfloat16")
+    texts(halved.with_adapter(adapters[0]), REQUESTS[:1])
+    assert (halved._weights.adapters.merged, len(halved._weights.adapters.names)) == ({}, 1)
+    dora = write_adapter(base_folder, tmp_path / "dora", seed=3, use_dora=True)
+    model = opened(base_folder)
+    plain = with_plain_peft(base_folder, dora)
+    wanted = [plain_answer(plain, model.tokenizer, request) for request in REQUESTS]
+    assert texts(model.with_adapter(dora), REQUESTS) == wanted
+    assert model._weights.adapters.merged == {}
+    assert texts(model.with_adapter(adapters[0]), REQUESTS) == answers_of(base_folder, adapters[0], model)
+    assert texts(model.with_adapter(dora), REQUESTS) == wanted
+
+
+def answers_of(base_folder, path, model):
+    plain = with_plain_peft(base_folder, path)
+    return [plain_answer(plain, model.tokenizer, request) for request in REQUESTS]
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
+def test_an_adapter_on_a_tied_head_changes_the_head_only(base_folder, tmp_path):
+    path = write_adapter(base_folder, tmp_path / "head", targets=("lm_head", "o_proj"))
+    model = opened(base_folder)
+    assert model.network.config.tie_word_embeddings
+    assert texts(model.with_adapter(path), REQUESTS) == answers_of(base_folder, path, model)
+    assert list(model._weights.adapters.merged)
+    assert model.network.lm_head.weight is model.network.model.embed_tokens.weight
 
 
 # --- fully tuned ---

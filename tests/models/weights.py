@@ -69,14 +69,14 @@ def plain_network(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def write_adapter(base_folder, folder, *, seed=0, r=2, targets=("q_proj", "v_proj")):
+def write_adapter(base_folder, folder, *, seed=0, r=2, targets=("q_proj", "v_proj"), **settings):
     """A LoRA adapter with random weights, saved by peft."""
     from peft import LoraConfig, get_peft_model
 
     with torch.random.fork_rng(devices=[]), silent_peft():
         torch.manual_seed(seed)
         config = LoraConfig(
-            task_type="CAUSAL_LM", r=r, lora_alpha=4 * r, lora_dropout=0.5, target_modules=list(targets)
+            task_type="CAUSAL_LM", r=r, lora_alpha=4 * r, lora_dropout=0.5, target_modules=list(targets), **settings
         )
         peft = get_peft_model(plain_network(base_folder), config)
         for name, weight in peft.named_parameters():

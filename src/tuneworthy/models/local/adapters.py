@@ -1,13 +1,20 @@
-"""LoRA adapters on one network: put in when first asked for, a few kept, refused whole where they do not fit."""
+"""LoRA adapters on one network: put in when first asked for, a few kept, refused whole where they do not fit.
+
+In float32 an adapter is merged into weights of its own, W + scale · B A (Hu et al. 2021, arXiv 2106.09685, section
+4.1), and the network wears them while it is asked: then a tuned arm costs what the base costs. In bfloat16 merging
+would round small updates away, so the adapter computes beside the base.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tuneworthy.content import digest, file_digest
 from tuneworthy.errors import ModelError
@@ -15,6 +22,9 @@ from tuneworthy.models.local.files import read_object, silent_peft
 
 KEPT_ADAPTERS = 4
 """Adapters held in memory beside the base; the one that was used longest ago goes first."""
+
+MERGED_BYTES = 1024 * 2**20
+"""Merged weights that are kept, all adapters together: bounds memory. An adapter that needs more stays beside."""
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -46,9 +56,13 @@ class Adapters:
 
     def __init__(self, network: Any) -> None:
         self.names: list[str] = []
-        """of the adapters in memory, the latest used last"""
+        """of the adapters in memory beside the base, the latest used last"""
+        self.merged: dict[tuple[str, float], dict[str, torch.nn.Parameter]] = {}
+        """(name, scale) → module → merged weight, the latest used last"""
         self._network = network
         self._peft: Any = None
+        self._worn: dict[str, torch.nn.Parameter] = {}
+        """the base's own weights of the modules that wear merged ones now"""
         self._lock = threading.RLock()
 
     @contextmanager
@@ -58,19 +72,54 @@ class Adapters:
         Raises:
             ModelError: the adapter does not fit; the network is then as it was.
         """
-        with self._lock:
-            if adapter is not None:
+        with self._lock, self._bare():
+            weights = {} if adapter is None else self._merged(adapter)
+            if adapter is not None and not weights:
                 peft = self._loaded(adapter)
                 peft.set_adapter(adapter.name)
-                for module in peft.modules():
-                    if hasattr(module, "set_scale"):
-                        module.set_scale(adapter.name, adapter.scale)
+                _set_scale(peft, adapter)
                 yield peft
-            elif self._peft is not None:
-                with self._peft.disable_adapter():
-                    yield self._peft
             else:
-                yield self._network
+                self._worn = self._wear(weights)
+                with self._peft.disable_adapter() if self._peft is not None else nullcontext():
+                    yield self._peft or self._network
+
+    @contextmanager
+    def _bare(self) -> Iterator[None]:
+        """The base's own weights at the beginning, and at the end what was worn before."""
+        before = self._wear(self._worn)
+        self._worn = {}
+        try:
+            yield
+        finally:
+            self._wear(self._worn)
+            self._worn = self._wear(before)
+
+    def _wear(self, weights: dict[str, torch.nn.Parameter]) -> dict[str, torch.nn.Parameter]:
+        """Give modules other weights; what they had. Whole parameters, so that tied weights elsewhere stay."""
+        had = {}
+        for name, weight in weights.items():
+            module = self._network.get_submodule(name)
+            module = module.get_base_layer() if hasattr(module, "get_base_layer") else module
+            had[name], module.weight = module.weight, weight
+        return had
+
+    def _merged(self, adapter: Adapter) -> dict[str, torch.nn.Parameter]:
+        """Merged weights by module; empty where the adapter has to stay beside the base."""
+        key = (adapter.name, adapter.scale)
+        if key not in self.merged:
+            if self._network.dtype != torch.float32 or adapter.name in self.names:
+                return {}
+            _set_scale(self._loaded(adapter), adapter)
+            weights = _merged_weights(self._network, adapter.name)
+            if not weights:
+                return {}
+            self._take_out(self.names.pop())
+            self.merged[key] = weights
+        self.merged[key] = self.merged.pop(key)  # the latest used last
+        while len(self.merged) > KEPT_ADAPTERS or sum(map(_bytes, self.merged.values())) > MERGED_BYTES:
+            del self.merged[next(iter(self.merged))]
+        return self.merged[key]
 
     def _loaded(self, adapter: Adapter) -> Any:
         if adapter.name in self.names:
@@ -125,6 +174,38 @@ class Adapters:
         if hasattr(self._network, "peft_config"):
             del self._network.peft_config  # peft's own mark; the next adapter would be taken for a second one
         self._peft = None
+
+
+def _set_scale(peft: Any, adapter: Adapter) -> None:
+    for module in peft.modules():
+        if hasattr(module, "set_scale"):
+            module.set_scale(adapter.name, adapter.scale)
+
+
+@torch.no_grad()
+def _merged_weights(network: Any, name: str) -> dict[str, torch.nn.Parameter]:
+    """W + scale · B A of every module with this adapter; empty where it is more than that, or too large."""
+    from peft.tuners.lora.layer import Linear, LoraLayer
+
+    layers = {at: m for at, m in network.named_modules() if isinstance(m, LoraLayer) and name in m.lora_A}
+    plain = (
+        type(m) is Linear
+        and type(m.get_base_layer()) is torch.nn.Linear
+        and not m.lora_variant
+        and not m.lora_bias[name]
+        for m in layers.values()
+    )
+    size = sum(m.get_base_layer().weight.numel() * m.get_base_layer().weight.element_size() for m in layers.values())
+    if not all(plain) or size > MERGED_BYTES:
+        return {}
+    return {
+        at: torch.nn.Parameter(m.get_base_layer().weight + m.get_delta_weight(name), requires_grad=False)
+        for at, m in layers.items()
+    }
+
+
+def _bytes(weights: dict[str, torch.nn.Parameter]) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in weights.values())
 
 
 def _require_lora(adapter: Adapter) -> None:
