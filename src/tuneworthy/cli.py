@@ -608,6 +608,21 @@ def release_reproduce(
     raise typer.Exit(printing.reproduced(found, as_json=json))
 
 
+@release_app.command("export")
+def release_export(
+    name: Annotated[str, typer.Argument(help="Name or part of it.", show_default="the newest")] = "",
+    form: Annotated[str, typer.Option("--as", help="merged, gguf or ollama.")] = "merged",
+    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default=".tuneworthy/exports")] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="The use-case folder.", show_default="here")] = Path(),
+    json: Json = False,
+) -> None:
+    """Write it for other engines, and ask it the suite: exit 3 when answers differ, 4 when that was not measured."""
+    from tuneworthy import service
+    from tuneworthy.printing import exports
+
+    raise typer.Exit(exports.exported(*service.export(folder, name, form, out=out), as_json=json))
+
+
 @release_app.command("deploy")
 def release_deploy(
     folder: Folder = Path(),

@@ -207,6 +207,11 @@ class Project:
         return self.store / "releases"
 
     @property
+    def exports(self) -> Path:
+        """Releases in forms that other engines load; can be made again."""
+        return self.store / "exports"
+
+    @property
     def deployments_file(self) -> Path:
         """Which release answered under which alias, when and why: append-only."""
         return self.store / "deployments.jsonl"

@@ -18,8 +18,11 @@ from tuneworthy.flow import climb_without_training, last_run, open_bench
 from tuneworthy.ground import prepare
 from tuneworthy.ladder import TRAINED, Listener
 from tuneworthy.models.local.files import resolve
+from tuneworthy.models.open import open_model
 from tuneworthy.project import open_project
+from tuneworthy.release import export as exporting
 from tuneworthy.release import package, verify
+from tuneworthy.release.export import Export
 from tuneworthy.release.package import Release
 from tuneworthy.release.reproduce import Reproduction, compared, lay_out
 from tuneworthy.serving import deployments, keys, pairs
@@ -77,6 +80,18 @@ def reproduce(folder: Path, name: str, listener: Listener) -> Reproduction:
         if lever not in ladder.bench.found:
             raise GateRefused(f"{lever} was not found again: {ladder.results[lever].reason}", next="see the reason")
         return compared(release, ladder.bench.found[lever])
+
+
+def export(folder: Path, name: str, form: str, *, out: Path | None) -> tuple[Export, Path]:
+    """A release in a form that other engines load, asked the suite again, and where it lies.
+
+    Raises:
+        GateRefused: there are no weights, or an export is there already. ModelError: it cannot be written in this form.
+    """
+    project = open_project(folder)
+    release = package.find(project, name)
+    there = out or project.exports / f"{release.name}-{form}"
+    return exporting.export(release, open_model(release.usecase, project.folder), form, there), there
 
 
 def deploy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,13 +29,17 @@ from tuneworthy.verdict import Verdict
 SIGNS = {"pipe": "plumbing", "fuse": "power", "door": "keys", "": "none of them"}
 
 
-def tiny_project(folder: Path, *, usecase: str = USECASE) -> Project:
-    """A locked use case whose base is a tiny random model in `base/`, with a random adapter in `.tuneworthy/`."""
+def tiny_project(folder: Path, *, usecase: str = USECASE, base: Path | None = None) -> Project:
+    """A locked use case whose base is a tiny random model (or a copy of another) in `base/`, with a random adapter in
+    `.tuneworthy/`."""
     project = small_usecase(
         folder,
         usecase=usecase.replace('base = "scripted"', 'base = "base"').replace("max_tokens = 8", "max_tokens = 12"),
     )
-    tiny_model(folder / "base")
+    if base is None:
+        tiny_model(folder / "base")
+    else:
+        shutil.copytree(base, folder / "base")
     write_adapter(folder / "base", folder / ".tuneworthy" / "adapters" / "one")
     flow.lock_suite(folder, again=False)
     return project

@@ -16,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from gatewayed import ask, gateway, settled, wait
 from released import released, tiny_project
-from weights import write_adapter
+from weights import opened, write_adapter
 
 from tuneworthy import service
 from tuneworthy.models.local import adapters, decoding
 from tuneworthy.models.local.files import silent_peft
+from tuneworthy.models.local.model import LocalModel
 from tuneworthy.project import open_project
-from tuneworthy.release import package, verify
+from tuneworthy.release import merged, package, verify
 from tuneworthy.serving import deployments
 
 
@@ -178,3 +179,19 @@ def test_a_quantised_base_is_refused(made, without_hashes):
     action, why = asked_for(*made)
     assert action == "refused"
     assert "answers as recorded: " in why
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_an_engine_that_serves_a_merged_export_with_another_scale_is_refused(made, tmp_path, monkeypatch, scale):
+    """LLaMA-Factory#10596 and others: merged and served, it answers otherwise than base and adapter."""
+    project, release = made
+    right = merged.adapter_at
+    with monkeypatch.context() as wrong:
+        wrong.setattr(merged, "adapter_at", lambda path, held: right(path, scale * held))
+        found, folder = service.export(project.folder, "", "merged", out=tmp_path / "merged")
+    assert found.state == ("equal" if scale == 1.0 else "differs")
+    exported = opened(folder)
+    monkeypatch.setattr(LocalModel, "with_adapter", lambda model, path, scale=1.0: exported)
+    action, why = asked_for(project, release)
+    assert action == ("live" if scale == 1.0 else "refused")
+    assert ("answers as recorded: " in why) == (scale != 1.0)

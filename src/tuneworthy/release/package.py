@@ -69,9 +69,10 @@ class Release:
         Raises:
             ModelError: `model` is not the base that the release was measured with, or weights were changed.
         """
-        return Answerer(self.manifest.candidate, self._sources(model))
+        return Answerer(self.manifest.candidate, self.sources(model))
 
-    def _sources(self, model: Model) -> Sources:
+    def sources(self, model: Model) -> Sources:
+        """What its candidate refers to, opened from the release itself."""
         candidate = self.manifest.candidate
         embeds = candidate.retriever is not None and candidate.retriever.name not in LEXICAL
         embeds = embeds or (candidate.classifier is not None and candidate.classifier.features == "embeddings")

@@ -140,6 +140,11 @@ class LocalModel:
         """The torch module of the base."""
         return self._weights.network
 
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        return self._weights.stop_ids
+
     def with_adapter(self, path: Path, scale: float = 1.0) -> LocalModel:
         """A view with LoRA weights from a PEFT folder. `scale` weakens them (1 = as trained).
 
