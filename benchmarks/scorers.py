@@ -45,7 +45,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "vocabulary": {"words": ("parcel", "carrier")},
     "style_closeness": {"texts": STYLES},
 }
-ASK_A_MODEL = {"judge", "similarity"}
+LEFT_OUT = {"judge", "similarity", "latency", "tokens", "cost"}
+"""They ask a model, or judge no text."""
 
 
 def main() -> None:
@@ -68,8 +69,8 @@ def main() -> None:
 
 
 def medians() -> dict[str, float]:
-    """Seconds for one case, by scorer; those that ask a model left out."""
-    return {name: _median(name) for name in plugins.names("scorers") if name not in ASK_A_MODEL}
+    """Seconds for one case, by scorer; those that ask a model or judge no text left out."""
+    return {name: _median(name) for name in plugins.names("scorers") if name not in LEFT_OUT}
 
 
 def statistics_seconds(*, graded: bool = False, cases: int = 2_000, arms: int = 10) -> float:

@@ -15,12 +15,14 @@ from talking import Server, chat
 
 from judging import FACTS, HONEST, QUOTED, judged_folder
 from test_flow import Watcher
-from tuneworthy import cli, flow, judging
+from tuneworthy import cli, flow, judging, runs
 from tuneworthy.errors import JudgeNotCalibrated, NotComparable, PrivacyRefused
 from tuneworthy.measure.agreement import agreement
 from tuneworthy.measure.judged_pairs import judge_pairs, people, told
+from tuneworthy.measure.spent import Amount
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import Arm, Calibration, Candidate, Case, Interval, Vote
+from tuneworthy.report import html
 
 NOWHERE = Interval(value=0.5, low=0.4, high=0.6)
 
@@ -142,6 +144,9 @@ def ran(tmp_path_factory):
         toml = folder / "usecase.toml"
         served = f'base = "big"\nendpoint = "{server.url}"\n'
         toml.write_text(toml.read_text().replace('base = "scripted"\n', served))
+        further = {"tokens": "at_most = 40", "cost": "at_most = 0.1, eur_in = 1, eur_out = 2", "latency": "at_most = 1"}
+        tables = [f'[[scorers]]\nname = "{name}"\nsettings = {{ {given} }}\n' for name, given in further.items()]
+        toml.write_text(toml.read_text() + "".join(tables))
         flow.lock_suite(folder, again=False)
         flow.run(folder, Watcher())
         yield folder, server
@@ -152,6 +157,23 @@ def against_people(ran):
     """The same, once the judge was held against people."""
     assert judging.calibrate_judge(ran[0], None).problems == ()
     return ran
+
+
+def test_a_run_tells_what_further_scorers_say_and_what_nobody_told_them(ran):
+    record = runs.load(flow.open_project(ran[0]).latest_run() / "verdict.json")
+    prompt, shown = (next(arm for arm in record.arms if arm.name == name) for name in ("prompt", "few_shot"))
+    assert (prompt.further["latency"].n, prompt.further["latency"].unscored) == (0, {"not_told": 40})
+    assert prompt.further["latency"].interval is None
+    assert prompt.further["tokens"].interval.value == 1.0
+    assert shown.further["tokens"].interval.value == 0.0, "worked examples lengthen every prompt"
+    assert prompt.further["cost"].interval.high >= shown.further["cost"].interval.value
+    case = record.cases[0].outputs["few_shot"].further
+    assert (case["tokens"], case["latency"]) == (0.0, None)
+    page = html.render(record)
+    assert "Beside the bar" in page
+    assert "1,000 answers" not in page, "nobody gave a price in prices.toml"
+    priced = record.arms[0].model_copy(update={"eur_per_1000": Amount(mean=0.1234, interval=None)})
+    assert "0.12" in html.render(record.model_copy(update={"arms": (priced, *record.arms[1:])}))
 
 
 def test_an_uncalibrated_judge_is_refused(ran):

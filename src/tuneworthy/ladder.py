@@ -26,6 +26,7 @@ from tuneworthy.measure.compare import (
 )
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.evaluate import mean_score, measure
+from tuneworthy.measure.further import further
 from tuneworthy.measure.probes import CHEAP, ProbeName
 from tuneworthy.measure.slices import Slice, slices
 from tuneworthy.measure.spent import TokenPrice, spent
@@ -200,6 +201,7 @@ class Ladder:
             evidence_recall=sum(found) / len(found) if found else None,
             candidate=candidate_digest(arm.candidate),
             exploratory=arm.exploratory,
+            further=further(arm, self.ground.yardstick, clusters=self.ground.clusters, level=1 - self._alpha),
         )
 
     def evidence(self, gates: Sequence[GateResult]) -> Evidence:
@@ -437,6 +439,7 @@ def _output(result: CaseResult) -> CaseOutput:
         unscored=result.score.unscored,
         lenient=result.lenient.value,
         passages=result.answer.passages,
+        further={name: score.value for name, score in result.others.items()},
     )
 
 

@@ -44,6 +44,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "groundedness": "tuneworthy.scorers.groundedness:Groundedness",
         "refusal": "tuneworthy.scorers.refusal:Refusal",
         "judge": "tuneworthy.scorers.judge:Judge",
+        "latency": "tuneworthy.scorers.spending:Latency",
+        "tokens": "tuneworthy.scorers.spending:Tokens",
+        "cost": "tuneworthy.scorers.spending:Cost",
     },
     "retrievers": {
         "bm25": "tuneworthy.retrievers.bm25:Bm25",

@@ -23,9 +23,17 @@ LeverName = str
 """prompt, few_shot, constrained, classifier, rag, lora, rag_lora, full, or the name of a plug-in."""
 
 UnscoredReason = Literal[
-    "parse", "judge_refused", "judge_truncated", "content_filter", "timeout", "transport", "missing_expected"
+    "parse",
+    "judge_refused",
+    "judge_truncated",
+    "content_filter",
+    "timeout",
+    "transport",
+    "missing_expected",
+    "not_told",
 ]
-"""Why a case has no score. The closed list of evidence/statistics, section 8: the scorer or the channel failed.
+"""Why a case has no score. The closed list of evidence/statistics, section 8: the scorer or the channel failed, or the
+channel did not tell what is to be scored (time, tokens).
 A malformed answer of the model is not in it: that is a score of 0."""
 
 

@@ -27,6 +27,7 @@ from tuneworthy.content import write_whole
 from tuneworthy.errors import DataError, Problem, TuneworthyError
 from tuneworthy.measure.compare import compare
 from tuneworthy.measure.diagnose import Diagnosis
+from tuneworthy.measure.further import FurtherScore
 from tuneworthy.measure.memorisation import Memorisation
 from tuneworthy.measure.probes import Probes
 from tuneworthy.measure.slices import Slice
@@ -131,6 +132,8 @@ class ArmReport(Record):
     candidate: str = ""
     """digest of the Candidate that answered"""
     exploratory: bool = False
+    further: dict[str, FurtherScore] = Field(default_factory=dict)
+    """scorer of [[scorers]] → what it says beside the bar"""
 
 
 class CaseOutput(Record):
@@ -143,6 +146,8 @@ class CaseOutput(Record):
     lenient: float | None = None
     """the same answer read leniently"""
     passages: tuple[str, ...] = ()
+    further: dict[str, float | None] = Field(default_factory=dict)
+    """scorer of [[scorers]] → its score; None = unscored"""
 
 
 class CaseRow(Record):
@@ -256,6 +261,8 @@ class RunRecord(Record):
         plain: dict[str, Any] = self.model_dump(mode="json", exclude={"timing", "run_id"})
         for part in ("arms", "levers", "openings", "probes"):
             plain[part] = _timeless(plain[part])
+        for output in (output for row in plain["cases"] for output in row["outputs"].values()):
+            output["further"] = _timeless(output["further"])
         return plain
 
 
@@ -303,9 +310,9 @@ def save(record: RunRecord, path: Path) -> None:
     write_whole(path, json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 
 
-_TIMES = {"seconds", "time", "at", "started", "finished", "opened_at", "previous", "hash", "peak_memory_gb"}
-"""Names of clock times, durations, the links of a hash chain, which cover clock times, and memory, which like them
-depends on what else the machine did."""
+_TIMES = {"seconds", "time", "at", "started", "finished", "opened_at", "previous", "hash", "peak_memory_gb", "latency"}
+"""Names of clock times, durations, the scorer that judges them, the links of a hash chain, which cover clock times, and
+memory, which like them depends on what else the machine did."""
 
 
 def _timeless(value: Any) -> Any:

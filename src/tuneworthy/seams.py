@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tuneworthy.records import Candidate, Case, Completion, LeverResult, Message, Passage, Request, Score
+from tuneworthy.records import Answer, Candidate, Case, Completion, LeverResult, Message, Passage, Request, Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,15 @@ class Scorer(Protocol):
 
     def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
         """Strict, or lenient: code fences and surrounding prose stripped, types coerced, label aliases accepted."""
+        ...
+
+
+@runtime_checkable
+class AnswerScorer(Scorer, Protocol):
+    """Judges what an answer took and not its text: time, tokens, euros. A further scorer; it carries no bar."""
+
+    def score_answer(self, case: Case, answer: Answer) -> Score:
+        """Unscored where the channel did not tell."""
         ...
 
 

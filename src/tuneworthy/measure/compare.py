@@ -44,6 +44,13 @@ class GainSplit(Record):
     content_interval: Interval | None
 
 
+class JudgeErrors(TypedDict):
+    """How often a judge is right, as the corrections take it: (estimate, labels it rests on)."""
+
+    sensitivity: tuple[float, int]
+    specificity: tuple[float, int]
+
+
 class _Pairs(NamedTuple):
     ids: list[str]
     reference: NDArray[np.float64]
@@ -137,7 +144,7 @@ def arm_interval(
     if judge is None or not values.size:
         return statistics.mean_interval(values, groups=groups, level=level)
     n = statistics.effective_n(values, groups=groups)
-    return corrected_rate(float(values.mean()), n, **_errors(judge), level=level)
+    return corrected_rate(float(values.mean()), n, **errors_of(judge), level=level)
 
 
 def corrected_by_judge(
@@ -151,7 +158,7 @@ def corrected_by_judge(
     d = differences
     # where no case differs, the spread of one that might have (Tango's bound) stands in for a spread of 0
     se = statistics.standard_error(d, groups=groups) or statistics.tango(0, 0, d.size).high / 2
-    return corrected_difference(float(d.mean()), se, **_errors(judge), level=level)
+    return corrected_difference(float(d.mean()), se, **errors_of(judge), level=level)
 
 
 def mean_as_people_see(arm: Arm, judge: Calibration | None) -> float | None:
@@ -161,7 +168,7 @@ def mean_as_people_see(arm: Arm, judge: Calibration | None) -> float | None:
     if not values:
         return None
     mean = sum(values) / len(values)
-    return mean if judge is None else corrected_rate(mean, len(values), **_errors(judge)).value
+    return mean if judge is None else corrected_rate(mean, len(values), **errors_of(judge)).value
 
 
 def format_and_content(
@@ -248,12 +255,21 @@ def groups_of(ids: list[str], clusters: Clusters | None) -> list[str] | None:
     return named if len(set(named)) < len(named) else None
 
 
+def errors_of(judge: Calibration) -> JudgeErrors:
+    """(estimate, labels it rests on), as the corrections take them.
+
+    Raises:
+        NotComparable: people called all labelled answers right, or all wrong.
+    """
+    if judge.sensitivity is None or judge.specificity is None:
+        raise NotComparable("the judge's errors are not known", next="label right and wrong answers")
+    return {
+        "sensitivity": (judge.sensitivity.value, judge.right),
+        "specificity": (judge.specificity.value, judge.n - judge.right),
+    }
+
+
 # --- parts ---------------------------------------------------------------------------------------
-
-
-class _Errors(TypedDict):
-    sensitivity: tuple[float, int]
-    specificity: tuple[float, int]
 
 
 class _Measured(NamedTuple):
@@ -302,20 +318,6 @@ def _as_people_see(
     told = f"by the judge alone {100 * float(d.mean()):+.1f} points"
     note = f"{measured.note}; {told}" if measured.note else told
     return measured._replace(difference=corrected_by_judge(d, groups, judge, level), tango=None, note=note)
-
-
-def _errors(judge: Calibration) -> _Errors:
-    """(estimate, labels it rests on), as the corrections take them.
-
-    Raises:
-        NotComparable: people called all labelled answers right, or all wrong.
-    """
-    if judge.sensitivity is None or judge.specificity is None:
-        raise NotComparable("the judge's errors are not known", next="label right and wrong answers")
-    return {
-        "sensitivity": (judge.sensitivity.value, judge.right),
-        "specificity": (judge.specificity.value, judge.n - judge.right),
-    }
 
 
 def _too_few_differ(differing: int, n: int, smallest: float, alpha: float, clustered: bool = False) -> str:

@@ -10,7 +10,7 @@ from tuneworthy.answering import Answerer
 from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Arm, Calibration, Case, CaseResult, Score
 from tuneworthy.scorers.judge import Judge
-from tuneworthy.seams import Scorer
+from tuneworthy.seams import AnswerScorer, Scorer
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Yardstick:
             answer=answer,
             score=self.primary.score(case, answer.text),
             lenient=self.primary.score(case, answer.text, lenient=True),
-            others={scorer.name: scorer.score(case, answer.text) for scorer in self.others},
+            others={scorer.name: _further(scorer, case, answer) for scorer in self.others},
             evidence_found=evidence_found,
         )
 
@@ -73,6 +73,10 @@ def measure(
         for case, answer in zip(cases, answers, strict=True)
     )
     return Arm(name=name, candidate=answerer.candidate, cases=cases_digest, results=results, exploratory=exploratory)
+
+
+def _further(scorer: Scorer, case: Case, answer: Answer) -> Score:
+    return scorer.score_answer(case, answer) if isinstance(scorer, AnswerScorer) else scorer.score(case, answer.text)
 
 
 def mean_score(arm: Arm, *, lenient: bool = False) -> float | None:

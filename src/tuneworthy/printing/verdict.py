@@ -12,9 +12,9 @@ from rich.text import Text
 from tuneworthy.evidence import p_of
 from tuneworthy.exchange.judge import Judged, JudgedArm
 from tuneworthy.printing.board import table
-from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, limits_of, machine, next_step, people, state_name
+from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, grid, limits_of, machine, next_step, people, state_name
 from tuneworthy.records import Comparison
-from tuneworthy.report.wording import NOT_MEASURED, p_value, percent, points, points_range, visible
+from tuneworthy.report.wording import NOT_MEASURED, further_score, p_value, percent, points, points_range, visible
 from tuneworthy.runs import RunRecord
 
 _DECISIONS = {"tune": "bold green", "do_not_tune": "bold cyan", "undecided": "bold yellow"}
@@ -26,6 +26,8 @@ def verdict(record: RunRecord, folder: Path, *, as_json: bool) -> int:
     if not console.is_terminal:
         gains = {c.candidate: c for c in reversed(record.comparisons) if c.reference == "prompt"}
         console.print(table(record.arms, gains, {r.lever: (r.state, r.reason) for r in record.levers}))
+    if any(arm.further for arm in record.arms):
+        console.print(_beside_the_bar(record))
     found = record.verdict
     console.print()
     console.print(Text(found.decision.replace("_", " ").upper(), style=_DECISIONS[found.decision]))
@@ -37,6 +39,15 @@ def verdict(record: RunRecord, folder: Path, *, as_json: bool) -> int:
     if found.decision == "undecided":
         return UNDECIDED
     return MET if found.bar_met else REFUSED
+
+
+def _beside_the_bar(record: RunRecord) -> Table:
+    """Further scorers, a column each."""
+    names = list(dict.fromkeys(name for arm in record.arms for name in arm.further))
+    told = grid(("beside the bar", "left"), *((name, "right") for name in names))
+    for arm in record.arms:
+        told.add_row(arm.name, *(further_score(arm.further.get(name)) for name in names))
+    return told
 
 
 def comparison(found: Comparison, *, as_json: bool) -> int:

@@ -66,6 +66,8 @@ def render(record: RunRecord, plan: Plan | None = None, curves: Iterable[Learnin
             not_measured=_not_measured(record),
             curves=[(curve, _figure(charts.learning(curve, bar))) for curve in curves],
             means=means,
+            priced=any(arm.eur_per_1000 for arm in record.arms),
+            further=list(dict.fromkeys(name for arm in record.arms for name in arm.further)),
             first_comparison=_first_comparisons(record.comparisons),
             cases=[_case(row, record.arms) for row in cases],
             summaries=summaries,
@@ -94,6 +96,7 @@ def _environment() -> Environment:
     )
     for write_it in (
         *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.p_value),
+        *(wording.further_score,),
         *(planned.with_range, planned.hours, money.euros, money.euros_range),
         *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
     ):

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from tuneworthy.measure.further import FurtherScore
 from tuneworthy.records import Interval
 
 NOT_MEASURED = "not measured"
@@ -40,6 +41,14 @@ def as_text(value: Any) -> str:
 def percent(value: float | None) -> str:
     """A score in [0, 1] as a percentage with one decimal: 84.2 %."""
     return NOT_MEASURED if value is None else f"{100 * value:.1f}{_THIN}%"
+
+
+def further_score(found: FurtherScore | None) -> str:
+    """What a further scorer says: 84.2 % (75.0 – 90.1), and how many cases it could not score."""
+    if found is None or found.interval is None:
+        return NOT_MEASURED if found is None or not found.n or found.note else "no spread"
+    lost = sum(found.unscored.values())
+    return f"{percent(found.interval.value)} ({percent_range(found.interval)}){f', {lost} unscored' if lost else ''}"
 
 
 def percent_range(interval: Interval) -> str:

@@ -16,7 +16,7 @@ from tuneworthy import plugins, rendering
 from tuneworthy.content import digest
 from tuneworthy.errors import Problem, TuneworthyError, UseCaseError
 from tuneworthy.scorers import reading
-from tuneworthy.seams import Scorer
+from tuneworthy.seams import AnswerScorer, Scorer
 from tuneworthy.usecase import UseCase
 
 
@@ -37,6 +37,8 @@ def open_scorers(usecase: UseCase, folder: Path = Path()) -> tuple[Scorer, tuple
         raise _wrong(Problem("metric_settings", "", f"the settings of {metric} stand in [[scorers]] as well"))
     settings = usecase.metric_settings or own.get(metric, {})
     primary = open_scorer(usecase, metric, settings, "metric_settings", folder)
+    if isinstance(primary, AnswerScorer):
+        raise _wrong(Problem("bar.metric", repr(metric), "judges what an answer takes, not whether it is right"))
     others = [
         open_scorer(usecase, spec.name, spec.settings, f"scorers.{number}.settings", folder)
         for number, spec in enumerate(usecase.scorers)
