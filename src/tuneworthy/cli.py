@@ -712,12 +712,20 @@ def rollback(
     folder: Folder = Path(),
     alias: Annotated[str, typer.Option(help="What clients ask for.")] = "champion",
     why: Annotated[str, typer.Option(help="The reason, for the log.", show_default=False)] = "",
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Put a bad copy where no client can ask it, and time until it is out.")
+    ] = False,
+    patience: Annotated[float, typer.Option(min=1, help="With --drill: seconds to wait for each step.")] = 180,
     json: Json = False,
 ) -> None:
     """Take back what was deployed last: the challenger, or else what is live. Takes less than a second."""
     from tuneworthy import service
     from tuneworthy.printing import service as printing
+    from tuneworthy.printing import traffic
 
+    if drill:
+        found = service.drill(folder, alias=alias, patience=patience, tell=lambda text: print(text, file=sys.stderr))
+        raise typer.Exit(traffic.drilled(found, as_json=json))
     printing.entry(service.rollback(folder, alias=alias, why=why), folder, as_json=json)
 
 

@@ -26,7 +26,9 @@ from tuneworthy.release.export import Export
 from tuneworthy.release.package import Release
 from tuneworthy.release.reproduce import Reproduction, compared, lay_out
 from tuneworthy.serving import deployments, keys, pairs
+from tuneworthy.serving import drill as drilling
 from tuneworthy.serving.deployments import Entry
+from tuneworthy.serving.drill import Drill
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server
 from tuneworthy.watch.traces import Keeping
@@ -127,6 +129,15 @@ def rollback(folder: Path, *, alias: str, why: str) -> Entry:
     if beside := deployments.challengers(entries).get(alias):
         return deployments.write(project, alias, "ended", beside.release, why=why, mode=beside.mode, share=beside.share)
     return deployments.write(project, alias, "rollback", deployments.before(entries, alias), why=why)
+
+
+def drill(folder: Path, *, alias: str, patience: float, tell: Callable[[str], None]) -> Drill:
+    """Put a bad copy of what is live under an alias of its own, and time until it is out again.
+
+    Raises:
+        GateRefused: no gateway runs, or nothing is live.
+    """
+    return drilling.drill(open_project(folder), alias, patience=patience, tell=tell)
 
 
 class Traffic(NamedTuple):

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tuneworthy.printing.console import machine, next_step, people
+from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
 from tuneworthy.service import Traffic
+from tuneworthy.serving.drill import Drill
 from tuneworthy.serving.pairs import LEAST, Found, Needed, Quality
 
 
@@ -29,6 +30,21 @@ def traffic(found: Sequence[Traffic], folder: Path, *, as_json: bool) -> None:
         next_step(console, "release deploy --shadow 100%", folder, "let one answer copies that nobody sees")
     if as_json:
         machine({"challengers": [_plain(each) for each in found]})
+
+
+def drilled(found: Drill, *, as_json: bool) -> int:
+    """How long a bad release stayed; 3 when it was not found, or something live changed."""
+    console = people(as_json)
+    console.print(Text(f"{found.release}, {found.damage}", style="bold"))
+    for step in found.steps:
+        good = step.seconds is not None
+        told = f"out after {step.seconds:.2f} s" if step.seconds is not None else "NOT FOUND"
+        console.print(Text(f"{'✓' if good else '✗'} {step.way}: {told}: {step.why}", style="green" if good else "red"))
+    same = found.live_before == found.live_after
+    console.print("What is live stayed." if same else Text("What is live has changed: see the log.", style="red"))
+    if as_json:
+        machine(found)
+    return MET if found.passed else REFUSED
 
 
 def compared(console: Console, found: Found) -> None:

@@ -136,7 +136,7 @@ def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, over
         write_whole(staged / card.NOTICE, card.notice(manifest))
         for path in _licence_files(sources.model):
             shutil.copyfile(path, staged / f"BASE-{path.name}")
-        manifest = manifest.model_copy(update={"files": _hashes(staged)})
+        manifest = manifest.model_copy(update={"files": hashes(staged)})
         write_whole(staged / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
         final = project.releases / manifest.name
         staged.chmod(0o755)
@@ -292,7 +292,8 @@ def _base(choice: ModelChoice, model: Model) -> BaseModelRef:
     )
 
 
-def _hashes(folder: Path) -> Mapping[str, FileHash]:
+def hashes(folder: Path) -> Mapping[str, FileHash]:
+    """path → hash of every file of a release but its manifest."""
     return {
         str(path.relative_to(folder)): FileHash(sha256=file_digest(path), bytes=path.stat().st_size)
         for path in sorted(folder.rglob("*"))

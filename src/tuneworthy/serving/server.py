@@ -127,7 +127,7 @@ class Server:
                     self._take_out(alias, name, f"heartbeat: {reason}", checks)
             for beside in list(self.gateway.besides.values()):
                 checks = await self._looked_at(beside.entry.release)
-                if reason := gate.refused(checks):
+                if (reason := gate.refused(checks)) and not beside.over:
                     self._end_challenger(beside, "refused", f"heartbeat: {reason}", checks)
 
     async def _looked_at(self, name: str) -> list[Check]:
@@ -138,14 +138,21 @@ class Server:
             return [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]
 
     def _take_out(self, alias: str, name: str, why: str, checks: Sequence[Check]) -> None:
-        before = deployments.live([e for e in deployments.read(self.project) if e.release != name]).get(alias)
-        deployments.write(self.project, alias, "refused", name, why=why, checks=checks)
-        if before in self.gateway.lanes:
-            self.gateway.route(alias, str(before))
-            deployments.write(self.project, alias, "live", str(before), why=f"{name} was taken out: {why}")
-        else:
+        """Out first, written down then: a full disk or a damaged log must not keep a bad release in."""
+        before = None
+        with suppress(TuneworthyError):
+            before = deployments.live([e for e in deployments.read(self.project) if e.release != name]).get(alias)
+        found = before if before in self.gateway.lanes else None
+        if found is None:
             self.gateway.close(alias)
-        self.tell(f"{alias}: {name} is taken out: {why}")
+        else:
+            self.gateway.route(alias, found)
+        if beside := self.gateway.besides.get(alias):
+            self._let_go(beside)
+        taken = Entry(alias=alias, action="live", release=name)
+        self._log(taken, "refused", why, checks)
+        if found is not None:
+            self._log(taken.model_copy(update={"release": found}), "live", f"{name} was taken out: {why}")
 
     async def _catch_up(self) -> None:
         for alias, wish in deployments.wanted(deployments.read(self.project)).items():
@@ -159,7 +166,7 @@ class Server:
     async def _deploy(self, wish: Entry) -> None:
         """Load, gate, flip; or refuse and stay."""
         alias, name = wish.alias, wish.release
-        checks = await self._gated(name)
+        checks = await (self._injected(wish) if wish.action == "injected" else self._gated(name))
         if reason := gate.refused(checks):
             self._drop(name)
             deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
@@ -171,6 +178,17 @@ class Server:
         if wish.action != "live":  # else it was live when the gateway stopped
             deployments.write(self.project, alias, "live", name, why=wish.why, checks=checks)
         self.tell(f"{alias}: {name} is live")
+
+    async def _injected(self, wish: Entry) -> list[Check]:
+        """A drill puts a bad copy past the gate, under the alias that no client can ask."""
+        if wish.alias != deployments.DRILL:
+            return [Check(what="drill", state="failed", found="only the alias of drills may be put past the gate")]
+        try:
+            release = package.find(self.project, wish.release)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._open, release)
+        except TuneworthyError as error:
+            return [Check(what="loading", state="failed", found=str(error).splitlines()[0])]
+        return [Check(what="the gate", state="not measured", found="a drill went past it")]
 
     async def _gated(self, name: str) -> list[Check]:
         """Load a release and look at it; what is in memory passed before, so its behaviour is all there is to see."""
@@ -278,21 +296,24 @@ class Server:
             )
         except TuneworthyError as error:
             self.tell(str(error))
-        self.tell(f"{entry.alias}: {entry.release} ({entry.mode}): {action}: {why}")
+        self.tell(f"{entry.alias}: {entry.release}: {action}: {why}")
 
     def _load(self, release: Release) -> list[Check]:
         """Files, weights, fingerprint; in the thread that answers, since torch work there would wait anyway."""
-        model = self._model(release)
-        checks = gate.before_loading(release, getattr(model, "folder", None))
-        if gate.refused(checks):
-            return checks
-        answerer = release.answerer(model)
-        checks += gate.after_loading(release, answerer)
-        self.gateway.lanes[release.name] = Lane(release, answerer, self._thread, self.limits.waiting)
+        checks = gate.before_loading(release, getattr(self._model(release), "folder", None))
+        if not gate.refused(checks):
+            self._open(release)
+            checks += self._fingerprint(release.name)
         return checks
 
+    def _open(self, release: Release) -> None:
+        answerer = release.answerer(self._model(release))
+        self.gateway.lanes[release.name] = Lane(release, answerer, self._thread, self.limits.waiting)
+
     def _fingerprint(self, name: str) -> list[Check]:
-        lane = self.gateway.lanes[name]
+        lane = self.gateway.lanes.get(name)
+        if lane is None:
+            raise ModelError(f"{name} is not loaded any more", next="deploy it again")
         return gate.after_loading(lane.release, lane.answerer)
 
     def _model(self, release: Release) -> Model:
