@@ -19,6 +19,7 @@ from tuneworthy.models.scripted import open_scripted
 from tuneworthy.serving import deployments
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server, is_loopback
+from tuneworthy.watch.traces import Keeping
 
 
 @pytest.fixture(autouse=True)
@@ -200,10 +201,10 @@ def test_too_many_at_once_are_told_to_come_back(project):
 def test_only_one_gateway_and_never_open_to_others_without_keys(project):
     released(project, trained=False)
     with pytest.raises(GateRefused, match="nothing to serve"):
-        service.serve(project.folder, host="127.0.0.1", port=1, limits=Limits(), tell=print)
+        service.serve(project.folder, host="127.0.0.1", port=1, limits=Limits(), keeping=Keeping(), tell=print)
     service.deploy(project.folder, "", alias="champion", why="")
     with pytest.raises(GateRefused, match="other machines"):
-        service.serve(project.folder, host="0.0.0.0", port=1, limits=Limits(), tell=print)
+        service.serve(project.folder, host="0.0.0.0", port=1, limits=Limits(), keeping=Keeping(), tell=print)
     with gateway(project), pytest.raises(ProjectBusy):
         Server(project, "127.0.0.1", 1, print, Limits()).run()
     assert [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "10.0.0.1", "example.org")] == [
