@@ -561,13 +561,14 @@ def release_build(
     override: Annotated[
         str, typer.Option(help="Release against the verdict, for this written reason.", show_default=False)
     ] = "",
+    sign: Annotated[Path | None, typer.Option(help="Private key (PEM) to sign with.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Package what the last run measured: weights, prompt, documents, scores, fingerprint. Exit 3 when refused."""
     from tuneworthy import service
     from tuneworthy.printing import service as printing
 
-    printing.released(service.release(folder, arm, override=override), folder, as_json=json)
+    printing.released(service.release(folder, arm, override=override, key=sign), folder, as_json=json)
 
 
 @release_app.command("list")
@@ -583,13 +584,16 @@ def release_list(folder: Folder = Path(), json: Json = False) -> None:
 def release_verify(
     name: Annotated[str, typer.Argument(help="Name or part of it.", show_default="the newest")] = "",
     folder: Annotated[Path, typer.Option("--folder", help="The use-case folder.", show_default="here")] = Path(),
+    key: Annotated[Path | None, typer.Option(help="Public key (PEM) of who signed it.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Hold every file of a release, and of its base model, against the manifest. Exit 3 when anything differs."""
     from tuneworthy import service
     from tuneworthy.printing import service as printing
 
-    raise typer.Exit(printing.verified(*service.verify_release(folder, name), as_json=json))
+    raise typer.Exit(
+        printing.verified(*service.verify_release(folder, name, key=key), signed=key is not None, as_json=json)
+    )
 
 
 @release_app.command("reproduce")

@@ -34,7 +34,7 @@ from tuneworthy.serving.server import Server
 from tuneworthy.watch.traces import Keeping
 
 
-def release(folder: Path, arm: str, *, override: str) -> Release:
+def release(folder: Path, arm: str, *, override: str, key: Path | None = None) -> Release:
     """Package what the last run measured. `arm`: empty = the lever that the verdict names.
 
     Raises:
@@ -45,7 +45,7 @@ def release(folder: Path, arm: str, *, override: str) -> Release:
         record = last_run(project)
         ground = prepare(project)
         wanted = arm or record.verdict.lever or ""
-        return package.build(ground, open_bench(ground).sources, record, wanted, override=override)
+        return package.build(ground, open_bench(ground).sources, record, wanted, override=override, key=key)
 
 
 def releases(folder: Path) -> list[Release]:
@@ -53,8 +53,9 @@ def releases(folder: Path) -> list[Release]:
     return package.releases(open_project(folder))
 
 
-def verify_release(folder: Path, name: str) -> tuple[Release, list[str]]:
-    """A release, and what is not as its manifest says: its files, and those of the base model.
+def verify_release(folder: Path, name: str, *, key: Path | None = None) -> tuple[Release, list[str]]:
+    """A release, and what is not as its manifest says: its files, those of the base model, and with a public key
+    its signature.
 
     Raises:
         ModelError: there is no such release, its manifest is damaged, or the base model is not here.
@@ -62,7 +63,7 @@ def verify_release(folder: Path, name: str) -> tuple[Release, list[str]]:
     project = open_project(folder)
     found = package.find(project, name)
     base = resolve(found.usecase.model, project.folder) if found.manifest.base.files else None
-    return found, verify.problems(found, base)
+    return found, verify.problems(found, base, key)
 
 
 def reproduce(folder: Path, name: str, listener: Listener) -> Reproduction:

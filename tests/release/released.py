@@ -109,9 +109,9 @@ def record(project: Project, *, trained: bool, shots: bool = False, bar_met: boo
     )
 
 
-def build(project: Project, found: RunRecord, *, override: str = "") -> Release:
+def build(project: Project, found: RunRecord, *, override: str = "", key: Path | None = None) -> Release:
     ground = prepare(project)
-    return package.build(ground, flow.open_bench(ground).sources, found, found.arms[0].name, override=override)
+    return package.build(ground, flow.open_bench(ground).sources, found, found.arms[0].name, override=override, key=key)
 
 
 def released(project: Project, *, trained: bool, shots: bool = False) -> Release:

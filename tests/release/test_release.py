@@ -13,11 +13,11 @@ from released import build, record, released, scripted_project, tiny_project
 from weights import write_adapter
 
 from tuneworthy.answering import Answerer
-from tuneworthy.errors import GateRefused, ModelError
+from tuneworthy.errors import GateRefused, MissingExtra, ModelError, TuneworthyError
 from tuneworthy.ground import prepare
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.models.open import open_model
-from tuneworthy.release import fingerprint, package, verify
+from tuneworthy.release import bom, fingerprint, package, signature, verify
 from tuneworthy.release.package import open_release
 
 
@@ -276,3 +276,113 @@ def test_what_the_licences_ask_is_part_of_the_release_and_what_they_forbid_is_re
     (project.folder / "base" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n", "utf-8")
     with pytest.raises(GateRefused, match="licence stands against"):
         released(project, trained=True)
+
+
+def test_the_bill_of_materials_is_valid_cyclonedx_and_names_what_the_release_is_made_of(made):
+    from jsonschema.validators import validator_for
+    from referencing import Registry, Resource
+
+    schemas = pytest.importorskip("cyclonedx.schema._res")
+    folder = Path(next(iter(schemas.__path__)))
+    held = {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.schema.json")}
+    official = held["bom-1.6.SNAPSHOT.schema.json"]
+    registry = Registry().with_resources(
+        [(schema["$id"], Resource.from_contents(schema)) for schema in held.values() if "$id" in schema]
+    )
+    check = validator_for(official)(official, registry=registry)
+    _, release = made
+    found = json.loads((release.folder / bom.FILE).read_text("utf-8"))
+    assert [error.message for error in check.iter_errors(found)] == []
+    assert list(check.iter_errors({**found, "serialNumber": "none"}))
+    model = found["metadata"]["component"]
+    hashed = {part["name"]: part["hashes"][0]["content"] for part in model["components"]}
+    assert hashed["adapter/adapter_model.safetensors"] == (
+        release.manifest.files["adapter/adapter_model.safetensors"].sha256
+    )
+    parts = {part["bom-ref"]: part for part in found["components"]}
+    base = parts["base:base"]
+    assert {part["name"]: part["hashes"][0]["content"] for part in base["components"]} == release.manifest.base.files
+    assert parts[f"data:{release.manifest.data_version}"]["hashes"][0]["content"] == release.manifest.data_version
+    assert set(found["dependencies"][0]["dependsOn"]) == set(parts)
+    metric = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]
+    assert float(metric["value"]) == pytest.approx(release.manifest.measured.arm.interval.value, abs=1e-6)
+
+
+def test_the_card_is_read_by_the_hubs_own_library(made):
+    from huggingface_hub import ModelCard
+
+    _, release = made
+    told = ModelCard((release.folder / "README.md").read_text("utf-8")).data
+    assert (told.base_model, told.library_name, told.license) == ("base", "peft", "other")
+    assert told.eval_results[0].metric_value == pytest.approx(release.manifest.measured.arm.interval.value, abs=1e-4)
+    assert "# Data statement: small" in (release.folder / "DATA.md").read_text("utf-8")
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """(private, public), two pairs."""
+    pytest.importorskip("OpenSSL")
+    pytest.importorskip("model_signing")
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    found = []
+    for name in ("own", "other"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        private, public = tmp_path / f"{name}.key", tmp_path / f"{name}.pub"
+        private.write_bytes(
+            key.private_bytes(form.Encoding.PEM, form.PrivateFormat.TraditionalOpenSSL, form.NoEncryption())
+        )
+        public.write_bytes(key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo))
+        found.append((private, public))
+    return found
+
+
+def test_a_signed_release_is_good_for_its_key_alone_and_tampering_is_found(made, copy, keys):
+    (private, public), (_, other) = keys
+    assert "not signed" in verify.problems(open_release(copy), key=public)[0]
+    signature.sign(copy, private)
+    assert verify.problems(open_release(copy), key=public) == []
+    assert verify.problems(open_release(copy)) == []
+    assert "does not hold" in verify.problems(open_release(copy), key=other)[0]
+    (copy / ".gitignore").write_text("x", "utf-8")
+    assert "does not hold" in verify.problems(open_release(copy), key=public)[-1]
+
+
+def test_a_release_made_anew_by_somebody_else_is_told_by_its_signature_alone(made, copy, keys):
+    """Every hash agrees again: only the key of whoever made it does not."""
+    (private, public), _ = keys
+    signature.sign(copy, private)
+    manifest = open_release(copy).manifest
+    forged = manifest.model_copy(update={"override": "trust me"})
+    (copy / "manifest.json").write_text(forged.model_dump_json(indent=1) + "\n", "utf-8")
+    there = copy.rename(copy.with_name(forged.name))
+    assert verify.problems(open_release(there)) == []
+    assert "does not hold" in verify.problems(open_release(there), key=public)[0]
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"\xff", b'{"mediaType": "x"}'])
+def test_a_damaged_signature_does_not_hold(made, copy, keys, raw):
+    (copy / signature.FILE).write_bytes(raw)
+    assert "does not hold" in verify.problems(open_release(copy), key=keys[0][1])[0]
+
+
+def test_a_key_that_is_none_is_an_error_before_anything_is_built(made, tmp_path, keys, monkeypatch):
+    project, _ = made
+    before = set(project.releases.iterdir())
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text("no key", "utf-8")
+    for key in (tmp_path / "none.key", wrong):
+        with pytest.raises(TuneworthyError, match="key") as refused:
+            build(project, record(project, trained=True, shots=True), key=key)
+        assert "openssl ecparam" in refused.value.next
+    monkeypatch.setattr("tuneworthy.release.signature.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="model-signing"):
+        build(project, record(project, trained=True, shots=True), key=keys[0][0])
+    assert set(project.releases.iterdir()) == before
+
+
+def test_a_release_is_built_signed(made, keys):
+    project, _ = made
+    release = build(project, record(project, trained=True, shots=True), key=keys[0][0])
+    assert verify.problems(release, project.folder / "base", keys[0][1]) == []

@@ -136,13 +136,18 @@ def test_a_stale_prefix_cache_after_a_reload_under_the_same_name_is_refused(made
     shutil.rmtree(project.adapters / "one")
     write_adapter(project.folder / "base", project.adapters / "one", seed=5)
     after = released(project, trained=True)
-    read, kept = decoding._prefix_cache, {}
+    read, kept = decoding.read_shared, {}
 
-    def cached(asked, ids):
-        name = "champion" if names == "used again" else asked.network.active_adapter
-        return kept[name, *ids] if (name, *ids) in kept else kept.setdefault((name, *ids), read(asked, ids))
+    def cached(network, prompts, **settings):
+        """What an engine with a lasting cache does: what prompts share is looked up by a name and its tokens."""
+        name = "champion" if names == "used again" else float(sum(w.double().sum() for w in network.parameters()))
+        rows = read(network, prompts, **settings)
+        for row, prompt in zip(rows, prompts, strict=True):
+            for piece in row.shared.way if row.shared else ():
+                piece.kept = kept.setdefault((name, *prompt[: piece.end]), piece.kept)
+        return rows
 
-    monkeypatch.setattr(decoding, "_prefix_cache", cached)
+    monkeypatch.setattr(decoding, "read_shared", cached)
     service.deploy(project.folder, before.name, alias="champion", why="")
     with gateway(project) as (_, url):
         assert settled(project) == before.name

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
+from tuneworthy.release import signature
 from tuneworthy.release.package import Release
 from tuneworthy.release.reproduce import Reproduction
 from tuneworthy.report.wording import visible
@@ -67,7 +68,7 @@ def listed(found: Sequence[Release], entries: Sequence[Entry], folder: Path, *, 
         machine([release.manifest for release in found])
 
 
-def verified(found: Release, problems: Sequence[str], *, as_json: bool) -> int:
+def verified(found: Release, problems: Sequence[str], *, signed: bool, as_json: bool) -> int:
     """What is not as released; 3 when anything is not."""
     console = people(as_json)
     for problem in problems:
@@ -75,6 +76,10 @@ def verified(found: Release, problems: Sequence[str], *, as_json: bool) -> int:
     hashed = len(found.manifest.files) + len(found.manifest.base.files)
     if not problems:
         console.print(Text(f"✓ {found.name}: {hashed} files are as released", style="green"))
+        if signed:
+            console.print(Text("✓ the signature is that of the key", style="green"))
+        elif (found.folder / signature.FILE).is_file():
+            console.print("It is signed; the signature was not looked at: --key PUBLIC_KEY")
     else:
         console.print(f"{found.name} is not what was released: do not serve it.")
     if as_json:

@@ -25,9 +25,35 @@ def _front(manifest: Manifest) -> Iterator[str]:
     elif manifest.candidate.tuned is not None:
         yield "base_model_relation: finetune"
         yield "library_name: transformers"
-    yield "license: other"
+    yield from _licence(manifest)
     yield "tags: [tuneworthy]"
+    yield from _result(manifest)
     yield "---"
+
+
+def _licence(manifest: Manifest) -> Iterator[str]:
+    """The licence of the base model, which holds for what was made of it."""
+    links = manifest.licence.links if manifest.licence else ()
+    found = next((link.licence for link in links if link.role in ("model", "base") and link.licence), "")
+    if found:
+        yield f"license: {found}"
+    else:
+        yield "license: other"
+        yield f"license_link: {NOTICE}"
+
+
+def _result(manifest: Manifest) -> Iterator[str]:
+    """The measured score, as model hubs list results."""
+    interval, bar = manifest.measured.arm.interval, manifest.usecase["bar"]
+    if interval is None or not isinstance(bar, dict):
+        return
+    name, metric = json.dumps(str(manifest.usecase["name"])), json.dumps(str(bar["metric"]))
+    yield "model-index:"
+    yield f"- name: {name}"
+    yield "  results:"
+    yield f"  - task: {{type: text-generation, name: {name}}}"
+    yield f"    dataset: {{type: private, name: locked suite, revision: {manifest.suite_lock[:12]!r}}}"
+    yield f"    metrics: [{{type: {metric}, value: {interval.value:.4f}}}]"
 
 
 def _body(manifest: Manifest) -> Iterator[str]:
@@ -62,6 +88,8 @@ def _body(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield "## What it holds of the data"
     yield ""
+    if manifest.data_version:
+        yield "Where the examples come from and what was found in them: [DATA.md](DATA.md). "
     yield "`cases.jsonl` holds the locked cases: keep this folder as private as they are."
     if candidate.shots is not None or candidate.classifier is not None:
         yield "`examples.jsonl` holds training rows, because answers depend on them."

@@ -45,12 +45,12 @@ def whole(release: Release, base: Tunable) -> Any:
     if candidate.adapter is None:
         return network
     adapter = adapter_at(release.folder / candidate.adapter.path, candidate.adapter.scale)
-    with Adapters(network).active(adapter) as peft:
-        changed = [name for name in peft.targeted_module_names if name.endswith(_TIED)]
-        if changed and network.config.tie_word_embeddings:
-            raise GateRefused(
-                f"the adapter changes {changed[0]}, which the base model shares with its other end",
-                why="merged, both ends would change, and only one was trained",
-                next="serve base and adapter apart: tuneworthy release deploy",
-            )
-        return peft.merge_and_unload(safe_merge=True)
+    peft = Adapters(network).beside(adapter)
+    changed = [name for name in peft.targeted_module_names if name.endswith(_TIED)]
+    if changed and network.config.tie_word_embeddings:
+        raise GateRefused(
+            f"the adapter changes {changed[0]}, which the base model shares with its other end",
+            why="merged, both ends would change, and only one was trained",
+            next="serve base and adapter apart: tuneworthy release deploy",
+        )
+    return peft.merge_and_unload(safe_merge=True)

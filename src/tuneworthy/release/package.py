@@ -7,6 +7,9 @@ releases/<name>/
   examples.jsonl      the rows that its prompt shows or its classifier learns from, where it does so
   suite.lock, cases.jsonl   the locked suite that it was measured on: the gate asks a part of it again
   README.md           the model card
+  DATA.md             the data statement
+  bom.cdx.json        the bill of materials, CycloneDX
+  model.sig           the signature, where it was signed; the only file that the manifest does not name
   NOTICE.md           what the licences ask, and the base model's licence files beside it
 """
 
@@ -23,6 +26,7 @@ from typing import Any
 
 from tuneworthy.answering import Answerer, Sources, candidate_digest
 from tuneworthy.content import canonical_json, file_digest, write_whole
+from tuneworthy.data import engine
 from tuneworthy.errors import GateRefused, ModelError, StorageError
 from tuneworthy.ground import Ground
 from tuneworthy.models.local.files import file_digests
@@ -31,7 +35,7 @@ from tuneworthy.plan.licence import name_problem
 from tuneworthy.plan.records import Licence
 from tuneworthy.project import Project
 from tuneworthy.records import Candidate, Case, Example
-from tuneworthy.release import card, fingerprint
+from tuneworthy.release import bom, card, fingerprint, signature
 from tuneworthy.release.records import MANIFEST, BaseModelRef, FileHash, Manifest, Measured
 from tuneworthy.retrievers.embedders import minilm_at_hand, open_minilm
 from tuneworthy.retrievers.open import LEXICAL
@@ -40,6 +44,7 @@ from tuneworthy.seams import Model
 from tuneworthy.usecase import ModelChoice, UseCase
 
 EXAMPLES, CASES, LOCK = "examples.jsonl", "cases.jsonl", "suite.lock"
+DATA = "DATA.md"
 DOCS, ADAPTER, TUNED = "docs", "adapter", "tuned"
 
 
@@ -86,18 +91,24 @@ class Release:
         )
 
 
-def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, override: str = "") -> Release:
+def build(
+    ground: Ground, sources: Sources, record: RunRecord, arm: str, *, override: str = "", key: Path | None = None
+) -> Release:
     """Package one measured candidate.
 
     Args:
         sources: what its references name, opened.
         arm: name of the arm, as in the record's table.
         override: the written reason for releasing against the verdict.
+        key: private key to sign with; None = not signed.
 
     Raises:
+        MissingExtra: what signs is not installed.
         GateRefused: the verdict does not allow it, or the folder is not what the run measured.
         StorageError: nothing half-written is left behind.
     """
+    if key is not None:
+        signature.require(key)
     _require_allowed(record, arm, override)
     _require_unchanged(ground, record)
     held = licence_of(ground, today=datetime.now(UTC).date())
@@ -136,8 +147,13 @@ def build(ground: Ground, sources: Sources, record: RunRecord, arm: str, *, over
         write_whole(staged / card.NOTICE, card.notice(manifest))
         for path in _licence_files(sources.model):
             shutil.copyfile(path, staged / f"BASE-{path.name}")
+        if ground.examples:
+            engine.write_statement(project.folder, staged / DATA)
+        write_whole(staged / bom.FILE, bom.page(manifest.model_copy(update={"files": hashes(staged)})))
         manifest = manifest.model_copy(update={"files": hashes(staged)})
         write_whole(staged / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        if key is not None:
+            signature.sign(staged, key)
         final = project.releases / manifest.name
         staged.chmod(0o755)
         staged.rename(final)

@@ -9,16 +9,21 @@ from tuneworthy.answering import candidate_digest
 from tuneworthy.content import file_digest
 from tuneworthy.errors import SuiteChanged
 from tuneworthy.models.local.files import weights_digest
+from tuneworthy.release import signature
 from tuneworthy.release.package import ADAPTER, CASES, LOCK, TUNED, Release
 from tuneworthy.release.records import MANIFEST
 from tuneworthy.suite import lock as suite_lock
 
 
-def problems(release: Release, base: Path | None = None) -> list[str]:
+def problems(release: Release, base: Path | None = None, key: Path | None = None) -> list[str]:
     """What is not as the manifest says, one sentence each; empty when all is well.
 
     Args:
         base: folder of the base model, to compare its files too; None = not looked at.
+        key: public key of whoever signed it; None = the signature is not looked at.
+
+    Raises:
+        MissingExtra: what verifies signatures is not installed. TuneworthyError: the key cannot be read.
     """
     return [
         *_name(release),
@@ -26,6 +31,7 @@ def problems(release: Release, base: Path | None = None) -> list[str]:
         *_weights(release),
         *_suite(release),
         *([] if base is None else _base(release, base)),
+        *([] if key is None else filter(None, [signature.problem(release.folder, key)])),
     ]
 
 
@@ -40,7 +46,7 @@ def _files(release: Release) -> Iterator[str]:
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     for name in sorted(wanted.keys() - there):
         yield f"{name} is missing"
-    for name in sorted(there - wanted.keys() - {MANIFEST}):
+    for name in sorted(there - wanted.keys() - {MANIFEST, signature.FILE}):
         yield f"{name} was added"
     for name in sorted(wanted.keys() & there):
         if (folder / name).is_symlink():

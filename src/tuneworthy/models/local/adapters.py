@@ -75,14 +75,18 @@ class Adapters:
         with self._lock, self._bare():
             weights = {} if adapter is None else self._merged(adapter)
             if adapter is not None and not weights:
-                peft = self._loaded(adapter)
-                peft.set_adapter(adapter.name)
-                _set_scale(peft, adapter)
-                yield peft
+                yield self.beside(adapter)
             else:
                 self._worn = self._wear(weights)
                 with self._peft.disable_adapter() if self._peft is not None else nullcontext():
                     yield self._peft or self._network
+
+    def beside(self, adapter: Adapter) -> Any:
+        """The peft model with one adapter beside the base's own weights. Raises ModelError when it does not fit."""
+        peft = self._loaded(adapter)
+        peft.set_adapter(adapter.name)
+        _set_scale(peft, adapter)
+        return peft
 
     @contextmanager
     def _bare(self) -> Iterator[None]:
