@@ -6,6 +6,7 @@ Exit codes: 0 done, and the bar or gate is met · 1 an error · 2 wrong usage ·
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = tuple("init check data suite run eval plan train compare report release serve rollback".split())
+VERBS = tuple("init check data suite run eval plan train compare report release serve rollback watch".split())
 """In the order in which they are needed. Typer would list groups last."""
 
 
@@ -742,6 +743,42 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise typer.BadParameter(f"{text!r} is no share: write 10% or 0.1")
     return share
+
+
+@app.command()
+def watch(
+    folder: Folder = Path(),
+    alias: Annotated[str, typer.Option(help="What clients ask for.")] = "champion",
+    days: Annotated[int, typer.Option(min=1, help="How many days back to look at.")] = 30,
+    suite: Annotated[bool, typer.Option("--suite", help="Ask a part of the suite again, through the gateway.")] = False,
+    url: Annotated[str, typer.Option(help="With --suite: where the gateway is.")] = "http://127.0.0.1:8321",
+    key_env: Annotated[
+        str, typer.Option(help="With --suite: environment variable that holds the key.", show_default=False)
+    ] = "",
+    again: Annotated[
+        bool, typer.Option("--redecide", help="Base model or prices changed: does it still earn its place?")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write an HTML page as well.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """What is live, watched: volume, cost, drift, feedback, stale facts. Exit 3 on an alarm."""
+    from tuneworthy import watching
+    from tuneworthy.printing import watch as printing
+
+    if again:
+        from tuneworthy.printing import board
+
+        with board.live(as_json=json) as listener:
+            decision = watching.redecide(folder, listener, alias=alias)
+        raise typer.Exit(printing.redecided(decision, folder, as_json=json))
+    if suite:
+        key = os.environ.get(key_env, "") if key_env else ""
+        line = watching.reevaluate(folder, alias=alias, url=url, key=key)
+        raise typer.Exit(printing.reevaluated(line, as_json=json))
+    found = watching.watch(folder, alias=alias, days=days)
+    if out is not None:
+        printing.page(found, folder, out)
+    raise typer.Exit(printing.report(found, folder, as_json=json))
 
 
 def _pair(column: str) -> tuple[str, str]:

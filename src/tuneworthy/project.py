@@ -235,6 +235,15 @@ class Project:
         """The secret that divides clients between champion and canary."""
         return self.store / "split.key"
 
+    def watched(self, release: str) -> Path:
+        """The first days of a release in numbers, which later ones are held against. Not to be deleted."""
+        return self.store / "watch" / f"{release}.json"
+
+    @property
+    def reevaluations(self) -> Path:
+        """The suite asked again through the gateway: append-only."""
+        return self.store / "watch" / "suite.jsonl"
+
     def blind_key(self, pair: str) -> Path:
         """The key to blind pairs, by the name of one of them; apart from the pairs."""
         return self.store / "blind" / f"{re.sub('[^0-9a-f]', '', pair.split('-')[0])[:8] or 'none'}.json"

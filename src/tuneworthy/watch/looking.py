@@ -90,15 +90,20 @@ def open_looker(project: Project, release: Release) -> Looker:
     return Looker(release.usecase.output, known, _without_expected(release))
 
 
-def _without_expected(release: Release) -> tuple[Scorer, ...]:
-    """The suite's scorers that give a value where no expected output is known."""
+def scorers_of(release: Release) -> tuple[Scorer, ...]:
+    """The suite's scorers that ask no model, the one of the bar first; none where the bar's own asks one."""
     usecase = release.usecase
     kept = tuple(spec for spec in usecase.scorers if spec.name not in ASKS_A_MODEL)
     if usecase.bar.metric in ASKS_A_MODEL:
         return ()
     primary, others = open_scorers(usecase.model_copy(update={"scorers": kept}), release.folder)
-    probe = Case(id="live", input=dict(release.cases[0].input)) if release.cases else Case(id="live", input={})
-    return tuple(s for s in (primary, *others) if s.score(probe, "x").value is not None)
+    return (primary, *others)
+
+
+def _without_expected(release: Release) -> tuple[Scorer, ...]:
+    """Those of them that give a value where no expected output is known."""
+    probe = Case(id="live", input=dict(release.cases[0].input) if release.cases else {})
+    return tuple(scorer for scorer in scorers_of(release) if scorer.score(probe, "x").value is not None)
 
 
 def _enums(output: Output) -> Mapping[str, Sequence[JsonValue]]:
