@@ -16,7 +16,8 @@ from tuneworthy.training import loop
 from tuneworthy.training.batches import collate, micro_batches, step_rows
 from tuneworthy.training.checkpoints import checkpoint_folder
 from tuneworthy.training.delivery import weaken
-from tuneworthy.training.loop import gradients, train
+from tuneworthy.training.gradients import gradients
+from tuneworthy.training.loop import train
 from tuneworthy.training.network import mean_loss, open_base, trainable, tunable
 from tuneworthy.training.recipe import Recipe
 from tuneworthy.training.tokens import encode
@@ -218,7 +219,7 @@ def test_progress_tells_loss_score_speed_and_time_left(base, encoded, tmp_path):
 
 def test_divergence_is_reported_not_raised(base, encoded, tmp_path, monkeypatch):
     losses = iter([3.0, 9.0, 2.0, 2.5, 9.0, 9.0, 9.0, 9.0])  # one odd batch is no divergence
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [next(losses)])
+    monkeypatch.setattr(loop, "within_memory", lambda *_, **__: ([next(losses)], 4096))
     done = train(base, QUICK, encoded, tmp_path)
     assert (done.stopped, done.steps, done.planned_steps) == ("diverged", 6, 8)
     assert done.chosen.step == 6
@@ -226,7 +227,7 @@ def test_divergence_is_reported_not_raised(base, encoded, tmp_path, monkeypatch)
 
 def test_nothing_left_to_learn_ends_training(base, encoded, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 0.0])
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [next(losses)])
+    monkeypatch.setattr(loop, "within_memory", lambda *_, **__: ([next(losses)], 4096))
     done = train(base, QUICK, encoded, tmp_path, evaluate=lambda step: (step / 10, 0.01))
     assert (done.stopped, done.chosen.step, done.chosen.dev) == ("learned", 3, 0.3)
 
@@ -235,7 +236,7 @@ def test_nothing_left_to_learn_ends_training(base, encoded, tmp_path, monkeypatc
     ("loss", "words"), [(math.nan, "not a finite number"), (math.inf, "finite"), (0.0, "exactly 0")]
 )
 def test_a6_loss_of_zero_or_not_a_number_stops(base, encoded, tmp_path, monkeypatch, loss, words):
-    monkeypatch.setattr(loop, "gradients", lambda *_, **__: [loss])
+    monkeypatch.setattr(loop, "within_memory", lambda *_, **__: ([loss], 4096))
     with pytest.raises(TrainingError, match=words):
         train(base, QUICK, encoded, tmp_path)
 

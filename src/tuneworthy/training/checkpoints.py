@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ class Standing(Record):
     """tokens that all rows begin with and that are computed once a step; None = not decided yet"""
     sharing: str = ""
     """why so many"""
+    micro_batch: int | None = None
+    """longest forward pass in tokens, once the recipe's did not fit into memory"""
     seconds: float = 0.0
     """time in steps and scoring, interruptions not counted"""
 
@@ -81,7 +84,21 @@ def checkpoint_folder(out: Path, step: int) -> Path:
     return out / "checkpoints" / f"checkpoint-{step}"
 
 
-def save(out: Path, network: Any, optimizer: torch.optim.Optimizer, *, standing: Standing, identity: Identity) -> None:
+@dataclass(frozen=True)
+class Learning:
+    """What learns in one training: the weights of an adapter (full tuning: all), and their optimiser."""
+
+    network: Any
+    optimizer: torch.optim.Optimizer
+    adapter: str = "default"
+
+    @property
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """By name."""
+        return trainable(self.network, self.adapter)
+
+
+def save(out: Path, learning: Learning, *, standing: Standing, identity: Identity) -> None:
     """Write a checkpoint whole.
 
     Raises:
@@ -92,8 +109,8 @@ def save(out: Path, network: Any, optimizer: torch.optim.Optimizer, *, standing:
     try:
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
-        save_weights(network, writing, identity.recipe)
-        save_file(_moments(network, optimizer), writing / OPTIMIZER)
+        save_weights(learning.network, writing, identity.recipe, learning.adapter)
+        save_file(_moments(learning), writing / OPTIMIZER)
         files = {path.name: file_digest(path) for path in sorted(writing.iterdir())}
         saved = _Saved(identity=identity, standing=standing, files=files)
         write_whole(writing / "state.json", saved.model_dump_json(indent=1))
@@ -107,16 +124,25 @@ def save(out: Path, network: Any, optimizer: torch.optim.Optimizer, *, standing:
         raise _storage(error, folder) from error
 
 
-def resume(out: Path, network: Any, optimizer: torch.optim.Optimizer, identity: Identity) -> Standing | None:
-    """Continue from the last checkpoint: weights and optimiser are put back. None where there is no checkpoint.
+def last_step(out: Path) -> int:
+    """Of the last checkpoint; 0 = there is none."""
+    return max(_steps(out), default=0)
+
+
+def resume(out: Path, learning: Learning, identity: Identity, *, at: int) -> Standing | None:
+    """Continue from a checkpoint: weights and optimiser are put back. None where there is no checkpoint.
+
+    Args:
+        at: the step from which trainings side by side go on together; where this one cannot, it goes on from its last.
 
     Raises:
         TrainingError: the checkpoint is of other data, another recipe, base model or library version, or it is damaged.
     """
-    last = max(_steps(out), default=None)
-    if last is None:
+    if not _steps(out):
         return None
-    folder = checkpoint_folder(out, last)
+    folder = checkpoint_folder(out, at)
+    if not (folder / OPTIMIZER).is_file():
+        folder = checkpoint_folder(out, last_step(out))
     saved = _read(folder)
     refuse_other(saved.identity, identity, folder)
     for name, wanted in saved.files.items():
@@ -126,8 +152,8 @@ def resume(out: Path, network: Any, optimizer: torch.optim.Optimizer, identity: 
                 next=f"delete {folder.parent} to start this training again",
                 where=str(folder),
             )
-    load_weights(network, folder, identity.recipe)
-    _load_moments(network, optimizer, folder)
+    load_weights(learning.network, folder, identity.recipe, learning.adapter)
+    _load_moments(learning, folder)
     return saved.standing
 
 
@@ -195,22 +221,23 @@ def _steps(out: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("checkpoint-")) for path in (out / "checkpoints").glob("checkpoint-*"))
 
 
-def _moments(network: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _moments(learning: Learning) -> dict[str, torch.Tensor]:
     held = {"empty": torch.zeros(0)}  # step 0: AdamW has no state yet, and the file must exist all the same
-    for name, weight in trainable(network).items():
-        for moment, value in optimizer.state[weight].items() if weight in optimizer.state else ():
+    state = learning.optimizer.state
+    for name, weight in learning.weights.items():
+        for moment, value in state[weight].items() if weight in state else ():
             held[f"{name}.{moment}"] = value.detach().cpu().contiguous()
     return held
 
 
-def _load_moments(network: Any, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+def _load_moments(learning: Learning, folder: Path) -> None:
     if not (folder / OPTIMIZER).is_file():
         raise TrainingError(f"{OPTIMIZER} is missing", next=f"delete {folder.parent} to start again", where=str(folder))
     held = load_file(folder / OPTIMIZER)
     del held["empty"]
     if not held:
         return
-    weights = trainable(network)
+    weights = learning.weights
     wanted = {
         f"{name}.{moment}": torch.zeros(()) if moment == "step" else weight
         for name, weight in weights.items()
@@ -218,7 +245,9 @@ def _load_moments(network: Any, optimizer: torch.optim.Optimizer, folder: Path) 
     }
     check_names(held, wanted, folder)
     for name, weight in weights.items():
-        optimizer.state[weight] = {moment: held[f"{name}.{moment}"].to(weight.device).clone() for moment in MOMENTS}
+        learning.optimizer.state[weight] = {
+            moment: held[f"{name}.{moment}"].to(weight.device).clone() for moment in MOMENTS
+        }
 
 
 def _flush(path: Path) -> None:

@@ -58,7 +58,9 @@ class Trained(Record):
     prefix: int = 0
     """tokens that all rows begin with and that were computed once a step"""
     sharing: str = ""
-    """why so many, and what the first batch computed both ways showed"""
+    """why so many, and what rows computed both ways showed"""
+    micro_batch: int | None = None
+    """longest forward pass in tokens: the recipe's, or smaller where that did not fit into memory"""
 
     @property
     def recipe(self) -> Recipe:
@@ -140,6 +142,7 @@ def deliver(
         peak_memory_bytes=peak_memory_bytes,
         prefix=standing.prefix or 0,
         sharing=standing.sharing,
+        micro_batch=standing.micro_batch or identity.recipe.micro_batch,
     )
     write_whole(out / "README.md", _card(done))
     write_whole(out / "training.json", done.model_dump_json(indent=1))

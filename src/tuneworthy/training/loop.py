@@ -21,13 +21,15 @@ import torch
 
 from tuneworthy.errors import TrainingError
 from tuneworthy.training import checkpoints
-from tuneworthy.training.batches import EncodedRow, collate, micro_batches, step_rows
-from tuneworthy.training.checkpoints import Identity, Standing
+from tuneworthy.training.batches import EncodedRow, step_rows
+from tuneworthy.training.checkpoints import Identity, Learning, Standing, last_step
 from tuneworthy.training.choice import DevScore, Point, choose, contenders, out_of_patience
 from tuneworthy.training.delivery import Stopped, Trained, deliver, delivered
-from tuneworthy.training.network import Base, negative_log_likelihood, trainable, tunable
-from tuneworthy.training.prefix import ALLOWED, begin, relative_difference, sharing
+from tuneworthy.training.gradients import within_memory
+from tuneworthy.training.network import Base, adapter_name, trainable, tunable
+from tuneworthy.training.prefix import ALLOWED, relative_difference, sharing
 from tuneworthy.training.recipe import Recipe
+from tuneworthy.training.side_by_side import side_by_side
 from tuneworthy.training.tokens import Encoded
 
 SAVE_SECONDS = 300.0
@@ -52,6 +54,18 @@ class Progress:
     tokens_per_second: float
     """in steps since this process began, padding not counted"""
     seconds_left: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is asked for; `train` says what each part is."""
+
+    recipe: Recipe
+    encoded: Encoded
+    out: Path
+    evaluate: Callable[[int], tuple[float, float] | None] | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    share: float = 1.0
 
 
 def train(
@@ -82,135 +96,225 @@ def train(
             another training.
         StorageError: the disk is full or read-only.
     """
-    _check_stop(base, encoded)
-    identity = identify(base, recipe, encoded)
-    done = delivered(out, identity, share)
-    if done is not None:
-        return done
-    with tunable(base, recipe) as network:
-        run = _Run(network, recipe, encoded, out, identity, evaluate, on_progress, share)
-        stopped = run.to_the_end()
-        chosen, why = choose(run.standing.points)
-    return deliver(
-        out,
-        base,
-        encoded.report,
-        identity,
-        run.standing,
-        chosen=chosen,
-        why=why,
-        stopped=stopped,
-        share=share,
-        planned_steps=run.steps,
-        peak_memory_bytes=_peak_memory(base),
-    )
+    return train_all(base, [Training(recipe, encoded, out, evaluate, on_progress, share)])[0]
+
+
+def train_all(base: Base, trainings: Sequence[Training]) -> list[Trained]:
+    """Several trainings on one base: side by side, in the same passes, where `apart` knows no reason against it.
+
+    Each ends as it would alone, up to rounding; alone, or called again with the same ones, bit for bit.
+
+    Raises:
+        TrainingError, StorageError: as `train`, from any of them.
+    """
+    identities = [identify(base, asked.recipe, asked.encoded) for asked in trainings]
+    for asked in trainings:
+        _check_stop(base, asked.encoded)
+    done = [delivered(t.out, identity, t.share) for t, identity in zip(trainings, identities, strict=True)]
+    waiting = [number for number, trained in enumerate(done) if trained is None]
+    sets = [[number] for number in waiting] if apart([trainings[n] for n in waiting]) else [waiting]
+    for numbers in filter(None, sets):
+        with tunable(base, *(trainings[number].recipe for number in numbers)) as network:
+            runs = [
+                _Run(base, network, adapter_name(place), trainings[number], identities[number])
+                for place, number in enumerate(numbers)
+            ]
+            for number, trained in zip(numbers, _Together(network, runs).to_the_end(), strict=True):
+                done[number] = trained
+    return [trained for trained in done if trained is not None]
+
+
+def apart(trainings: Sequence[Training]) -> str:
+    """Why these are trained one after the other; empty = they can be trained side by side."""
+    recipes = [asked.recipe for asked in trainings]
+    if len({str(asked.out) for asked in trainings}) < len(trainings):
+        return "two of them are the same training"
+    if any(recipe.method == "full" for recipe in recipes):
+        return "full fine-tuning changes the base itself"
+    if any(recipe.dropout > 0 for recipe in recipes):
+        return "dropout would draw other masks than alone"
+    for name in ("r", "batch_size", "micro_batch", "precision"):
+        if len({getattr(recipe, name) for recipe in recipes}) > 1:
+            return f"they differ in {name}"
+    return ""
+
+
+@dataclass
+class _Together:
+    """Trainings in lockstep: one pass computes a step of each. A lone one is a lockstep of one."""
+
+    network: Any
+    runs: list[_Run]
+    micro_batch: int = 0
+    _checked: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+    def to_the_end(self) -> list[Trained]:
+        """Run the remaining steps of all. The ones behind go first, until they stand where the others stand."""
+        at = min(last_step(run.asked.out) for run in self.runs)
+        for run in self.runs:
+            run.begin(at)
+        self.micro_batch = min(run.standing.micro_batch or run.recipe.micro_batch for run in self.runs)
+        while going := [run for run in self.runs if not run.ended()]:
+            behind = min(run.standing.step for run in going)
+            now = [run for run in going if run.standing.step == behind]
+            self._step(now)
+            # All at once, and before any is scored: continued after a kill, all stand at the same step again.
+            if any(run.due for run in now):
+                for run in now:
+                    run.save()
+            for run in now:
+                run.score_if_due()
+                run.tell()
+        return [run.trained for run in self.runs if run.trained is not None]
+
+    def _step(self, now: list[_Run]) -> None:
+        began = time.monotonic()
+        batches = [run.rows() for run in now]
+        self.network.train()
+        for run, rows in zip(now, batches, strict=True):
+            if run.standing.prefix is None:
+                self._decide_sharing(run, rows)
+        side_by_side(self.network, [run.adapter for run in now])
+        # Dropout follows from (seed, step); with dropout there is only one.
+        torch.manual_seed((now[0].recipe.seed << 32) + now[0].standing.step)
+        losses, fitted = self._gradients(batches, prefix=min(run.standing.prefix or 0 for run in now))
+        if fitted < self.micro_batch:
+            self.micro_batch = fitted
+            for run in now:
+                run.move(micro_batch=fitted)
+        for run, rows, loss in zip(now, batches, losses, strict=True):
+            run.take(loss, rows)
+        seconds = time.monotonic() - began
+        for run, rows in zip(now, batches, strict=True):
+            run.spend(seconds, len(now), rows)
+
+    def _gradients(self, batches: Sequence[Sequence[EncodedRow]], *, prefix: int) -> tuple[list[float], int]:
+        precision = self.runs[0].recipe.precision
+        return within_memory(self.network, batches, micro_batch=self.micro_batch, precision=precision, prefix=prefix)
+
+    def _decide_sharing(self, run: _Run, rows: Sequence[EncodedRow]) -> None:
+        """Once for a whole training. Two rows of its first batch are computed both ways; trainings side by side share
+        the network and its arithmetic, so what one of them found holds for the others."""
+        tokens, why = sharing(self.network, run.asked.encoded.rows, run.recipe.batch_size)
+        if tokens and tokens not in self._checked:
+            side_by_side(self.network, [run.adapter])
+            found = []
+            for prefix in (0, tokens):
+                self._gradients([rows[:2]], prefix=prefix)
+                found.append([weight.grad for weight in run.learning.weights.values() if weight.grad is not None])
+                self.network.zero_grad()
+            differs = relative_difference(*found)
+            self._checked[tokens] = (
+                tokens,
+                f"{why}; gradients of the first rows, computed both ways, differ by {differs:.1e}",
+            )
+            if not differs <= ALLOWED[run.recipe.precision]:
+                told = f"the {tokens} tokens that all rows begin with are computed with each of them"
+                self._checked[tokens] = 0, f"{told}: shared, the gradient of the first rows differed by {differs:.1e}"
+        tokens, why = self._checked.get(tokens, (tokens, why))
+        run.move(prefix=tokens, sharing=why)
 
 
 @dataclass
 class _Run:
     """A training, from its start or its last checkpoint on."""
 
+    base: Base
     network: Any
-    recipe: Recipe
-    encoded: Encoded
-    out: Path
+    adapter: str
+    asked: Training
     identity: Identity
-    evaluate: Callable[[int], tuple[float, float] | None] | None
-    on_progress: Callable[[Progress], None] | None
-    share: float
     standing: Standing = field(default_factory=Standing)
-    _clock: float = field(default_factory=time.monotonic)
+    trained: Trained | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _stepping: _Pace = field(default_factory=lambda: _Pace())
     _scoring: _Pace = field(default_factory=lambda: _Pace())
 
+    @property
+    def recipe(self) -> Recipe:
+        return self.asked.recipe
+
     @cached_property
     def steps(self) -> int:
-        return self.recipe.steps(len(self.encoded.rows))
+        return self.recipe.steps(len(self.asked.encoded.rows))
 
     @cached_property
     def last(self) -> int:
-        return min(self.steps, math.ceil(self.share * self.steps))
+        return min(self.steps, math.ceil(self.asked.share * self.steps))
 
     @cached_property
     def marks(self) -> frozenset[int]:
         """Steps with a scored checkpoint."""
-        return frozenset({*self.recipe.checkpoint_steps(len(self.encoded.rows)), self.last})
+        return frozenset({*self.recipe.checkpoint_steps(len(self.asked.encoded.rows)), self.last})
 
     @cached_property
-    def optimizer(self) -> torch.optim.Optimizer:
-        weights = list(trainable(self.network).values())
-        return torch.optim.AdamW(
+    def learning(self) -> Learning:
+        weights = list(trainable(self.network, self.adapter).values())
+        optimizer = torch.optim.AdamW(
             weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
         )
+        return Learning(self.network, optimizer, self.adapter)
 
-    def to_the_end(self) -> Stopped:
-        """Run the remaining steps."""
-        begun = checkpoints.resume(self.out, self.network, self.optimizer, self.identity)
+    def begin(self, at: int) -> None:
+        """Go on from a checkpoint, if there is one."""
+        begun = checkpoints.resume(self.asked.out, self.learning, self.identity, at=at)
         if begun is not None:
             self.standing = begun
             # Its own score is not yet in the history that it holds; the end of a share is a mark of that share only.
-            if begun.step in self.marks or checkpoints.read_score(self.out, begun.step)[0]:
-                self._score()
-        while (stopped := self._stopped()) is None:
-            self._step()
-            if self.standing.step in self.marks:
-                self._save()
-                self._score()
-            elif time.monotonic() - self._saved_at > SAVE_SECONDS:
-                self._save()
-            self._tell()
-        if not self.standing.points or self.standing.points[-1].step != self.standing.step:
-            self._save()
-            self._score()
-        return stopped
+            if begun.step in self.marks or checkpoints.read_score(self.asked.out, begun.step)[0]:
+                self.score()
 
-    def _step(self) -> None:
-        began, step = time.monotonic(), self.standing.step
-        count, recipe = len(self.encoded.rows), self.recipe
-        order = step_rows(count, step=step, batch_size=recipe.batch_size, seed=recipe.seed)
-        rows = [self.encoded.rows[index] for index in order]
-        self.network.train()
-        torch.manual_seed((recipe.seed << 32) + step)  # dropout follows from (seed, step)
-        if self.standing.prefix is None:
-            self._decide_sharing(rows)
-        (loss,) = self._gradients(rows, self.standing.prefix)
+    def rows(self) -> list[EncodedRow]:
+        """Of the next step."""
+        rows, recipe = self.asked.encoded.rows, self.recipe
+        order = step_rows(len(rows), step=self.standing.step, batch_size=recipe.batch_size, seed=recipe.seed)
+        return [rows[index] for index in order]
+
+    def take(self, loss: float, rows: Sequence[EncodedRow]) -> None:
+        """Move the weights by the gradients that they hold."""
+        step, weights, optimizer = self.standing.step, self.learning.weights, self.learning.optimizer
         _check_loss(loss, step)
-        torch.nn.utils.clip_grad_norm_(trainable(self.network).values(), recipe.max_grad_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(step, self.steps)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        tokens = sum(len(row.ids) for row in rows)
-        self._stepping.add(time.monotonic() - began, tokens)
-        self._move(
+        torch.nn.utils.clip_grad_norm_(weights.values(), self.recipe.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = self.recipe.rate(step, self.steps)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.move(
             step=step + 1,
             losses=(*self.standing.losses, loss),
-            tokens=self.standing.tokens + tokens,
+            tokens=self.standing.tokens + sum(len(row.ids) for row in rows),
             trained_tokens=self.standing.trained_tokens + sum(row.trained for row in rows),
         )
 
-    def _gradients(self, rows: Sequence[EncodedRow], prefix: int | None) -> list[float]:
-        recipe = self.recipe
-        return gradients(
-            self.network, [rows], micro_batch=recipe.micro_batch, precision=recipe.precision, prefix=prefix or 0
-        )
+    def spend(self, seconds: float, among: int, rows: Sequence[EncodedRow]) -> None:
+        """A step took so long; as many trainings shared it."""
+        self._stepping.add(seconds, sum(len(row.ids) for row in rows))
+        self.move(seconds=self.standing.seconds + seconds / among)
 
-    def _decide_sharing(self, rows: Sequence[EncodedRow]) -> None:
-        """Once for the whole training, after both ways have computed the first batch."""
-        tokens, why = sharing(self.network, self.encoded.rows, self.recipe.batch_size)
-        if tokens:
-            found = []
-            for prefix in (0, tokens):
-                self._gradients(rows, prefix)
-                found.append([w.grad for w in trainable(self.network).values() if w.grad is not None])
-                self.network.zero_grad()
-            differs = relative_difference(*found)
-            if not differs <= ALLOWED[self.recipe.precision]:
-                why = f"the {tokens} tokens that all rows begin with are computed with each of them: sharing went wrong"
-                tokens = 0
-            why += f"; the gradients of the first batch, computed both ways, differ by {differs:.1e}"
-        self._move(prefix=tokens, sharing=why)
+    def ended(self) -> bool:
+        """True once nothing is left to do; then what was trained is delivered."""
+        if self.trained is None and (stopped := self._stopped()) is not None:
+            if not self.standing.points or self.standing.points[-1].step != self.standing.step:
+                self.save()
+                self.score()
+            self.trained = self._delivered(stopped)
+        return self.trained is not None
+
+    def _delivered(self, stopped: Stopped) -> Trained:
+        chosen, why = choose(self.standing.points)
+        return deliver(
+            self.asked.out,
+            self.base,
+            self.asked.encoded.report,
+            self.identity,
+            self.standing,
+            chosen=chosen,
+            why=why,
+            stopped=stopped,
+            share=self.asked.share,
+            planned_steps=self.steps,
+            peak_memory_bytes=_peak_memory(self.base),
+        )
 
     def _stopped(self) -> Stopped | None:
         now = self.standing
@@ -226,24 +330,35 @@ class _Run:
             return "finished"
         return "share" if now.step >= self.last else None
 
-    def _save(self) -> None:
-        self._move()
-        checkpoints.save(self.out, self.network, self.optimizer, standing=self.standing, identity=self.identity)
+    @property
+    def due(self) -> bool:
+        """Is a checkpoint to be written now?"""
+        return self.standing.step in self.marks or time.monotonic() - self._saved_at > SAVE_SECONDS
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        checkpoints.save(self.asked.out, self.learning, standing=self.standing, identity=self.identity)
         self._saved_at = time.monotonic()
 
-    def _score(self) -> None:
+    def score_if_due(self) -> None:
+        """At the marks."""
+        if self.standing.step in self.marks:
+            self.score()
+
+    def score(self) -> None:
         """Measure the checkpoint just written, put it into the history, remove those that cannot be chosen."""
         now, began = self.standing, time.monotonic()
         if now.points and now.points[-1].step == now.step:
             return
-        known, score = checkpoints.read_score(self.out, now.step)
-        if not known and self.evaluate is not None and not _diverged(now.losses):
+        known, score = checkpoints.read_score(self.asked.out, now.step)
+        if not known and self.asked.evaluate is not None and not _diverged(now.losses):
             self.network.eval()
-            measured = self.evaluate(now.step)
+            side_by_side(self.network, [self.adapter])
+            measured = self.asked.evaluate(now.step)
             score = None if measured is None else DevScore(*map(float, measured))
             if score is not None and not all(map(math.isfinite, score)):
                 raise TrainingError(f"the development score after step {now.step} is not a number: {score.mean}")
-            checkpoints.write_score(self.out, now.step, score)
+            checkpoints.write_score(self.asked.out, now.step, score)
             self._scoring.add(time.monotonic() - began, 1)
         since = now.losses[now.points[-1].step if now.points else 0 :]
         point = Point(
@@ -253,16 +368,17 @@ class _Run:
             dev=score.mean if score else None,
             standard_error=score.standard_error if score else None,
         )
-        self._move(points=(*now.points, point))
-        checkpoints.prune(self.out, {contender.step for contender in contenders(self.standing.points)})
+        self.move(points=(*now.points, point), seconds=now.seconds + time.monotonic() - began)
+        checkpoints.prune(self.asked.out, {contender.step for contender in contenders(self.standing.points)})
 
-    def _tell(self) -> None:
-        if self.on_progress is None:
+    def tell(self) -> None:
+        """Report progress."""
+        if self.asked.on_progress is None:
             return
         now = self.standing
         scored = [point for point in now.points if point.dev is not None]
         scores_left = sum(mark > now.step for mark in self.marks if mark <= self.last)
-        self.on_progress(
+        self.asked.on_progress(
             Progress(
                 step=now.step,
                 steps=self.last,
@@ -277,13 +393,11 @@ class _Run:
 
     @property
     def _epoch(self) -> float:
-        return self.standing.step * self.recipe.batch_size / len(self.encoded.rows)
+        return self.standing.step * self.recipe.batch_size / len(self.asked.encoded.rows)
 
-    def _move(self, **changes: Any) -> None:
-        now = time.monotonic()
-        seconds = self.standing.seconds + now - self._clock
-        self._clock = now
-        self.standing = self.standing.model_copy(update={"seconds": seconds, **changes})
+    def move(self, **changes: Any) -> None:
+        """To another standing."""
+        self.standing = self.standing.model_copy(update=changes)
 
 
 @dataclass
@@ -303,33 +417,6 @@ class _Pace:
     @property
     def each(self) -> float:
         return self.seconds / max(1, self.times)
-
-
-def gradients(
-    network: Any, groups: Sequence[Sequence[EncodedRow]], *, micro_batch: int, precision: str = "fp32", prefix: int = 0
-) -> list[float]:
-    """Add the gradient of each group's mean loss per trained token; returns these losses in nats.
-
-    The sum over all forward passes is divided by the trained tokens of the whole batch, so the gradient does not
-    depend on how the batch is cut (the mean of per-pass means would weigh short answers more).
-
-    Args:
-        groups: the rows of this step, of each adapter that is trained; equally many.
-        prefix: tokens that all rows of a group begin with, to be computed once (`prefix.common` allows so many).
-    """
-    trained = torch.tensor([sum(row.trained for row in rows) for rows in groups], device=network.device)
-    total = torch.zeros(len(groups), device=network.device)
-    beginning = None
-    if prefix:
-        beginning = begin(network, torch.tensor([rows[0].ids[:prefix] for rows in groups]), precision=precision)
-    for part in micro_batches(groups, micro_batch, prefix=prefix):
-        batch = collate(part, prefix=prefix)
-        losses = negative_log_likelihood(network, batch, precision=precision, beginning=beginning, groups=len(groups))
-        (losses / trained).sum().backward()
-        total = total + losses.detach()
-    if beginning is not None:
-        beginning.backward()
-    return [float(loss) for loss in total / trained]
 
 
 def _check_loss(loss: float, step: int) -> None:

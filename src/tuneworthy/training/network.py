@@ -19,6 +19,7 @@ from tuneworthy.models.local.model import read_network
 from tuneworthy.training.batches import IGNORED, Batch, EncodedRow, collate, micro_batches
 from tuneworthy.training.prefix import Beginning, autocast
 from tuneworthy.training.recipe import Recipe
+from tuneworthy.training.side_by_side import side_by_side
 
 
 @dataclass(frozen=True)
@@ -91,23 +92,31 @@ def open_base(
 
 
 @contextmanager
-def tunable(base: Base, recipe: Recipe) -> Iterator[Any]:
-    """The network with what the recipe trains set to be trained. LoRA is taken out again at the end; after full
-    tuning the network keeps its tuned weights. The caller's random state is left alone."""
+def tunable(base: Base, *recipes: Recipe) -> Iterator[Any]:
+    """The network with what the recipes train set to be trained: with several, a LoRA adapter for each.
+
+    LoRA is taken out again at the end; after full tuning the network keeps its tuned weights. The caller's random
+    state is left alone.
+    """
     devices = [base.network.device] if base.network.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(recipe.seed)
-        if recipe.method == "full":
+        if recipes[0].method == "full":
+            torch.manual_seed(recipes[0].seed)
             base.network.requires_grad_(True)
             yield base.network
             base.network.eval()
             return
-        network = _with_lora(base, recipe)
+        network = _with_lora(base, recipes)
         try:
             yield network
         finally:
             network.unload()
             base.network.eval()
+
+
+def adapter_name(number: int) -> str:
+    """What peft calls the adapter of a recipe while it is trained; on disk none has a name."""
+    return "default" if number == 0 else f"beside-{number}"
 
 
 def negative_log_likelihood(
@@ -146,12 +155,16 @@ def mean_loss(network: Any, rows: Sequence[EncodedRow], *, micro_batch: int = 40
     return total / sum(row.trained for row in rows)
 
 
-def trainable(network: Any) -> dict[str, torch.nn.Parameter]:
-    """name → weight that is trained."""
-    return {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+def trainable(network: Any, adapter: str = "default") -> dict[str, torch.nn.Parameter]:
+    """name → weight that is trained, of one adapter; the names are those of an adapter that is trained alone."""
+    named = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    if not hasattr(network, "peft_config"):
+        return named
+    part = f".{adapter}."
+    return {name.replace(part, ".default."): weight for name, weight in named.items() if part in name}
 
 
-def save_weights(network: Any, folder: Path, recipe: Recipe) -> None:
+def save_weights(network: Any, folder: Path, recipe: Recipe, adapter: str = "default") -> None:
     """Write a folder that plain peft (LoRA) or plain transformers (full) loads."""
     if recipe.method == "full":
         with silent_transformers():
@@ -160,16 +173,16 @@ def save_weights(network: Any, folder: Path, recipe: Recipe) -> None:
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    weights = get_peft_model_state_dict(network, save_embedding_layers=False)
+    weights = get_peft_model_state_dict(network, save_embedding_layers=False, adapter_name=adapter)
     held = {name: weight.detach().cpu().contiguous() for name, weight in sorted(weights.items())}
     save_file(held, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    settings = {**network.peft_config["default"].to_dict(), "inference_mode": True}
+    settings = {**network.peft_config[adapter].to_dict(), "inference_mode": True}
     # peft writes sets in the order of a hash that changes with each process; sorted, the file is the same each time.
     text = json.dumps(settings, indent=2, sort_keys=True, default=_plain)
     write_whole(folder / "adapter_config.json", text + "\n")
 
 
-def load_weights(network: Any, folder: Path, recipe: Recipe) -> None:
+def load_weights(network: Any, folder: Path, recipe: Recipe, adapter: str = "default") -> None:
     """Put saved weights into the network.
 
     Raises:
@@ -190,8 +203,9 @@ def load_weights(network: Any, folder: Path, recipe: Recipe) -> None:
         from safetensors.torch import load_file
 
         held = load_file(folder / "adapter_model.safetensors")
-        check_names(held, get_peft_model_state_dict(network, save_embedding_layers=False), folder)
-        set_peft_model_state_dict(network, held)
+        wanted = get_peft_model_state_dict(network, save_embedding_layers=False, adapter_name=adapter)
+        check_names(held, wanted, folder)
+        set_peft_model_state_dict(network, held, adapter_name=adapter)
 
 
 def check_names(
@@ -213,21 +227,31 @@ def check_names(
     )
 
 
-def _with_lora(base: Base, recipe: Recipe) -> Any:
+def _with_lora(base: Base, recipes: Sequence[Recipe]) -> Any:
+    """Each adapter begins as it would alone: from its own seed."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.r,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=recipe.target,
-        base_model_name_or_path=base.name,
-        revision=base.revision or None,
-    )
-    with silent_peft():
-        network = get_peft_model(base.network, config)
-    network.peft_config["default"].base_model_name_or_path = base.name
+    network: Any = None
+    for number, recipe in enumerate(recipes):
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=recipe.r,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            target_modules=recipe.target,
+            base_model_name_or_path=base.name,
+            revision=base.revision or None,
+        )
+        torch.manual_seed(recipe.seed)
+        with silent_peft():
+            if network is None:
+                network = get_peft_model(base.network, config)
+            else:
+                network.add_adapter(adapter_name(number), config)
+        network.peft_config[adapter_name(number)].base_model_name_or_path = base.name
+    for name, weight in network.named_parameters():
+        weight.requires_grad_("lora_" in name)  # peft lets only the first one learn
+    side_by_side(network, [adapter_name(number) for number in range(len(recipes))])
     return network
 
 
