@@ -31,7 +31,7 @@ from tuneworthy.training.recipe import SCREENED
 if TYPE_CHECKING:
     from tuneworthy.training.choice import Point
     from tuneworthy.training.delivery import Trained
-    from tuneworthy.training.loop import Progress
+    from tuneworthy.training.loop import Progress, Training
     from tuneworthy.training.network import Base
     from tuneworthy.training.recipe import Recipe, Suggestion
     from tuneworthy.training.tokens import Encoded, TrainingRow
@@ -150,7 +150,9 @@ class Tuning:
 
     def train_once(self, rate: float) -> Trained:
         """One training at this rate."""
-        return self._train(rate, self.bench.usecase.seed, label=f"{self.lever}, with {len(self.extra)} further rows")
+        label = f"{self.lever}, with {len(self.extra)} further rows"
+        (done,) = self._train_all([(rate, self.bench.usecase.seed, label)])
+        return done
 
     def propose(self) -> tuple[Candidate | None, LeverResult]:
         """Screen, train, weaken, adopt."""
@@ -159,7 +161,7 @@ class Tuning:
         if rate is None:
             return None, LeverResult(lever=self.lever, state="not_tried", reason=why_not, trials=tuple(self.trials))
         seeds = range(self.bench.usecase.seed, self.bench.usecase.seed + self.bench.usecase.budget.seeds)
-        trained = [self._train(rate, seed, label=f"{self.lever}, seed {seed}") for seed in seeds]
+        trained = self._train_all([(rate, seed, f"{self.lever}, seed {seed}") for seed in seeds])
         for seed, done in zip(seeds, trained, strict=True):
             self._note(done.chosen, rate=rate, seed=seed, share=1.0)
         first = trained[0]
@@ -257,30 +259,32 @@ class Tuning:
         """The best learning rate, and why there is none. Equal development scores go to the lower training loss."""
         scores: dict[float, tuple[float, float]] = {}
         rates = self.suggestion.learning_rates
-        for number, rate in enumerate(rates):
-            done = self._screen(rate, scores)
-            hours = self._hours(done, len(rates)) if number == 0 and done.stopped == "share" else 0.0
-            if hours > self.bench.usecase.budget.training_hours:
-                return None, (
-                    f"it would take about {hours:.1f} hours here, measured on the first {SCREENED:.0%} of the steps; "
-                    f"budget.training_hours is {self.bench.usecase.budget.training_hours:g}"
-                )
+        (first,) = self._screen(rates[:1], scores)  # alone: what it takes says whether the others are begun
+        hours = self._hours(first, len(rates)) if first.stopped == "share" else 0.0
+        if hours > self.bench.usecase.budget.training_hours:
+            return None, (
+                f"it would take about {hours:.1f} hours here, measured on the first {SCREENED:.0%} of the steps; "
+                f"budget.training_hours is {self.bench.usecase.budget.training_hours:g}"
+            )
+        self._screen(rates[1:], scores)
         if scores and (step := _beyond(rates, max(scores, key=lambda rate: scores[rate]))) is not None:
-            self._screen(step, scores)
+            self._screen([step], scores)
         if not scores:
             return None, "no learning rate gave a development score"
         return max(scores, key=lambda rate: scores[rate]), ""
 
-    def _screen(self, rate: float, scores: dict[float, tuple[float, float]]) -> Trained:
+    def _screen(self, rates: Sequence[float], scores: dict[float, tuple[float, float]]) -> list[Trained]:
         seed = self.bench.usecase.seed
-        done = self._train(rate, seed, label=f"{self.lever}, trying rate {rate:g}", share=SCREENED)
-        # A finished training is returned whole, so the share is read from its history: a repeated run sees the same.
-        end = math.ceil(SCREENED * done.planned_steps)
-        last = next(point for point in reversed(done.history) if point.step <= end)
-        self._note(last, rate=rate, seed=seed, share=SCREENED)
-        if last.dev is not None and (done.stopped != "diverged" or done.steps > end):
-            scores[rate] = (last.dev, -(last.loss or 0.0))
-        return done
+        settings = [(rate, seed, f"{self.lever}, trying rate {rate:g}") for rate in rates]
+        tried = self._train_all(settings, share=SCREENED)
+        for rate, done in zip(rates, tried, strict=True):
+            # A finished training is returned whole, so the share is read from its history: repeated, it is the same.
+            end = math.ceil(SCREENED * done.planned_steps)
+            last = next(point for point in reversed(done.history) if point.step <= end)
+            self._note(last, rate=rate, seed=seed, share=SCREENED)
+            if last.dev is not None and (done.stopped != "diverged" or done.steps > end):
+                scores[rate] = (last.dev, -(last.loss or 0.0))
+        return tried
 
     def _note(self, point: Point, **settings: float) -> None:
         loss = None if point.loss is None else round(point.loss, 4)
@@ -292,9 +296,18 @@ class Tuning:
         whole = first.seconds / SCREENED
         return whole * (SCREENED * rates + 1 - SCREENED + self.bench.usecase.budget.seeds - 1) / 3600
 
-    def _train(self, rate: float, seed: int, *, label: str, share: float = 1.0) -> Trained:
+    def _train_all(self, settings: Sequence[tuple[float, int, str]], *, share: float = 1.0) -> list[Trained]:
+        """Trainings by (rate, seed, what they are called), side by side where that ends in the same weights."""
+        from tuneworthy.training.loop import train_all
+
+        asked = [self._training(rate, seed, label, share) for rate, seed, label in settings]
+        if self.method == "full":
+            return [done for one in asked for done in train_all(self.untouched_base(), [one])]
+        return train_all(self.base, asked)
+
+    def _training(self, rate: float, seed: int, label: str, share: float) -> Training:
         from tuneworthy.training.checkpoints import checkpoint_folder
-        from tuneworthy.training.loop import identify, train
+        from tuneworthy.training.loop import Training, identify
 
         recipe = self._recipe(rate, seed)
         out = self.bench.project.adapters / identify(self.base, recipe, self.encoded).digest[:24]
@@ -303,15 +316,10 @@ class Tuning:
             folder = checkpoint_folder(out, step)
             return self.bench.dev_score(self.candidate(folder, weights_digest(folder), 1.0), f"{label}, step {step}")
 
-        return train(
-            self.untouched_base(),
-            recipe,
-            self.encoded,
-            out,
-            evaluate=evaluate,
-            on_progress=lambda progress: self.bench.tell(_told(label, progress), progress.step, progress.steps),
-            share=share,
-        )
+        def told(progress: Progress) -> None:
+            self.bench.tell(_told(label, progress), progress.step, progress.steps)
+
+        return Training(recipe, self.encoded, out, evaluate, told, share)
 
     def last(self, rate: float, seed: int, label: str) -> Candidate:
         """All steps, nothing scored on the way. Beside the lever's own trainings, whose weights are chosen ones."""
