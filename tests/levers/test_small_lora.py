@@ -46,7 +46,7 @@ def test_a_part_of_the_rows_is_learnt_judged_and_kept(ground, monkeypatch):
 
     from tuneworthy.training import loop
 
-    monkeypatch.setattr(loop._Run, "_step", None)
+    monkeypatch.setattr(loop._Together, "_step", None)
     assert learner.learn(part, fold.cases, seed=3, label="again") == scores
     openings = ground.project.openings_file
     assert not openings.exists() or not openings.read_text()
