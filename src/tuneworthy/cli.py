@@ -682,6 +682,12 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8321,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; the next one gets 429.")] = 256,
     per_minute: Annotated[int, typer.Option(min=0, help="Requests of one key; 0 = no limit.")] = 0,
+    engine: Annotated[str, typer.Option(help="in_process, vllm, llama_cpp or openai_compatible.")] = "in_process",
+    engine_url: Annotated[
+        str, typer.Option(help="Attach to one that runs, e.g. http://127.0.0.1:8000/v1.", show_default="started here")
+    ] = "",
+    engine_model: Annotated[str, typer.Option(help="What the engine calls the base model.", show_default=False)] = "",
+    gguf: Annotated[Path | None, typer.Option(help="llama_cpp: the file to serve.")] = None,
     traces: Annotated[
         bool, typer.Option("--traces/--no-traces", help="Note each answer for `watch`: sizes and classes, no content.")
     ] = True,
@@ -695,6 +701,7 @@ def serve(
 ) -> None:
     """Answer with what is deployed, as an OpenAI-compatible endpoint. Nothing is routed past the gate."""
     from tuneworthy import service
+    from tuneworthy.serving.engines import EngineChoice
     from tuneworthy.serving.gateway import Limits
     from tuneworthy.watch.traces import Keeping
 
@@ -709,7 +716,8 @@ def serve(
     limits = Limits(waiting=waiting, per_minute=per_minute)
     keeping = Keeping(traces, trace_content, trace_days)
     tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
-    service.serve(folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell)
+    choice = EngineChoice(engine, engine_url, engine_model, gguf, limits.seconds)
+    service.serve(folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell, engine=choice)
 
 
 @app.command()

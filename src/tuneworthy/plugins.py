@@ -57,6 +57,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "minilm": "tuneworthy.retrievers.embedders:open_minilm",
         "sentence_transformers": "tuneworthy.retrievers.embedders:open_sentence_transformers",
     },
+    "engines": {
+        "in_process": "tuneworthy.serving.engines:InProcess",
+        "openai_compatible": "tuneworthy.serving.engines:Attached",
+        "vllm": "tuneworthy.serving.vllm:Vllm",
+        "llama_cpp": "tuneworthy.serving.llama_cpp:LlamaCpp",
+    },
     "levers": {
         "prompt": "tuneworthy.levers.prompt:PromptLever",
         "few_shot": "tuneworthy.levers.few_shot:FewShotLever",

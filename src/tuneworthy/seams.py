@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tuneworthy.levers.bench import Bench
+    from tuneworthy.release.package import Release
 
 
 @runtime_checkable
@@ -150,4 +151,25 @@ class Lever(Protocol):
 
     def propose(self, bench: Bench) -> tuple[Candidate | None, LeverResult]:
         """The best candidate this lever finds, and what was tried; None with the reason when it does not apply."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where releases run. Implementations: in_process, openai_compatible, vllm, llama_cpp."""
+
+    def open(self, release: Release) -> Model:
+        """The base model that a release is answered with, its trained weights within reach (Tunable.with_adapter).
+
+        Raises:
+            EngineAway: it does not answer just now. ModelError: it cannot serve this release.
+        """
+        ...
+
+    def alive(self) -> bool:
+        """It answers at all."""
+        ...
+
+    def close(self) -> None:
+        """End what was started."""
         ...

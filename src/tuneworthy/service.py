@@ -29,6 +29,7 @@ from tuneworthy.serving import deployments, keys, pairs
 from tuneworthy.serving import drill as drilling
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.drill import Drill
+from tuneworthy.serving.engines import EngineChoice
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server
 from tuneworthy.watch.traces import Keeping
@@ -180,7 +181,16 @@ def take_back_key(folder: Path, name: str) -> None:
     keys.take_back(open_project(folder).keys_file, name)
 
 
-def serve(folder: Path, *, host: str, port: int, limits: Limits, keeping: Keeping, tell: Callable[[str], None]) -> None:
+def serve(
+    folder: Path,
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    keeping: Keeping,
+    tell: Callable[[str], None],
+    engine: EngineChoice = EngineChoice(),  # noqa: B008  (frozen)
+) -> None:
     """Answer requests until stopped. `keeping`: what is kept of answers.
 
     Raises:
@@ -192,4 +202,4 @@ def serve(folder: Path, *, host: str, port: int, limits: Limits, keeping: Keepin
         raise GateRefused(
             "there is nothing to serve", why="no release was deployed", next="run: tuneworthy release deploy"
         )
-    Server(project, host, port, tell, limits, keeping=keeping).run()
+    Server(project, host, port, tell, limits, keeping=keeping, engine=engine).run()

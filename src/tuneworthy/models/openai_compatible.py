@@ -118,10 +118,13 @@ class Endpoint:
     """Asks over HTTP, a few requests at a time, with patience."""
 
     def __init__(self, name: str, url: str, key: str, patience: Patience) -> None:
-        self.name, self.context = name, None
+        self.name = name
+        self.context: int | None = None
         self.digest = digest(["endpoint", url, name])  # the key decides nothing and is never written
         self._url, self._patience = f"{url}/chat/completions", patience
         self._key = key
+        self.at_once = patience.at_once
+        """requests that it may be asked at a time"""
 
     def complete(
         self, requests: Sequence[Request], on_done: Callable[[int, Completion], None] | None = None

@@ -100,10 +100,16 @@ def agreement(fingerprint: Fingerprint, answers: Sequence[str]) -> Check:
 
 
 def _same_prompt(fingerprint: Fingerprint, release: Answerer) -> Check:
+    what = "prompt as recorded"
     messages = _messages(release, fingerprint.probes[0].input)
-    same = _plain(messages) == fingerprint.messages and _prompt(release, messages) == fingerprint.prompt
-    told = "byte for byte" if same else "another prompt or chat template is in use"
-    return Check(what="prompt as recorded", state="passed" if same else "failed", found=told)
+    if _plain(messages) != fingerprint.messages:
+        return Check(what=what, state="failed", found="another prompt or chat template is in use")
+    told = _prompt(release, messages)
+    if not told and fingerprint.prompt:
+        return Check(what=what, state="not measured", found="the messages are; the engine does not show its template")
+    same = told == fingerprint.prompt
+    found = "byte for byte" if same else "another prompt or chat template is in use"
+    return Check(what=what, state="passed" if same else "failed", found=found)
 
 
 def _same_confidence(fingerprint: Fingerprint, now: Sequence[Spoken]) -> Check:

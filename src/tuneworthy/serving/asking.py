@@ -27,10 +27,18 @@ class Refused(Exception):
     """The request cannot be answered. `param` names what is wrong."""
 
     def __init__(
-        self, message: str, *, param: str = "", status: int = 400, kind: str = "invalid_request_error"
+        self,
+        message: str,
+        *,
+        param: str = "",
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        wait: int = 1,
     ) -> None:
         super().__init__(message)
         self.message, self.param, self.status, self.kind = message, param, status, kind
+        self.wait = wait
+        """429 and 503: seconds after which asking again makes sense"""
 
     def body(self) -> dict[str, Any]:
         """As OpenAI's API writes an error."""

@@ -28,7 +28,7 @@ from tuneworthy.scorers.reading import normal
 from tuneworthy.serving import pairs
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.guardrails import Guard, failure
-from tuneworthy.serving.lane import Lane, LaneFull
+from tuneworthy.serving.lane import Lane, LaneDown, LaneFull
 from tuneworthy.serving.pairs import Line, Side
 from tuneworthy.serving.split import Split
 
@@ -161,7 +161,7 @@ class Beside:
                 await asyncio.sleep(IDLE)
             try:
                 answer = await other.answer(seen.row)
-            except LaneFull:
+            except (LaneFull, LaneDown):
                 self.told.count("left out")
                 continue
             seen.other = answer

@@ -35,7 +35,11 @@ def before_loading(release: Release, base: Path | None) -> list[Check]:
     found = verify.problems(release, base)
     told = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
     hashed = len(release.manifest.files) + (0 if base is None else len(release.manifest.base.files))
-    return [Check(what="files as released", state="failed" if found else "passed", found=told or f"{hashed} files")]
+    checks = [Check(what="files as released", state="failed" if found else "passed", found=told or f"{hashed} files")]
+    if base is None and release.manifest.base.files:
+        told = "the engine holds it elsewhere: only its answers tell"
+        checks.append(Check(what="files of the base model", state="not measured", found=told))
+    return checks
 
 
 def after_loading(release: Release, answerer: Answerer) -> list[Check]:

@@ -12,6 +12,7 @@ Answers come from `release.answerer`, the path that was measured. No content is 
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -31,13 +32,13 @@ from tuneworthy.serving import deployments
 from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
 from tuneworthy.serving.beside import Beside
 from tuneworthy.serving.keys import Keys
-from tuneworthy.serving.lane import Lane, LaneFull
+from tuneworthy.serving.lane import Lane, LaneDown, LaneFull
 from tuneworthy.serving.split import client_of
 from tuneworthy.watch.feedback import Said, read_given
 from tuneworthy.watch.traces import FeedbackRefused, Served, Traces, answer_id
 
 GATE_HEADER = "x-tuneworthy-gate"
-_OUTCOMES = {429: "full", 504: "timeout"}
+_OUTCOMES = {429: "full", 503: "down", 504: "timeout"}
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,10 @@ class Gateway:
 
     async def _health(self, request: Request) -> Response:
         live = self._open_routes
-        return JSONResponse({"live": live}, status_code=200 if live else 503)
+        down = {alias: lane.down for alias, name in live.items() if (lane := self.lanes.get(name)) and lane.down}
+        return JSONResponse(
+            {"live": live, **({"down": down} if down else {})}, status_code=200 if live and not down else 503
+        )
 
     async def _metrics(self, request: Request) -> Response:
         return PlainTextResponse(generate_latest(self.registry), media_type="text/plain; version=0.0.4")
@@ -195,7 +199,7 @@ class Gateway:
             try:
                 return await endpoint(request, self._enter(request))
             except Refused as refused:
-                headers = {"retry-after": "1"} if refused.status == 429 else {}
+                headers = {"retry-after": str(refused.wait)} if refused.status in (429, 503) else {}
                 return JSONResponse(refused.body(), status_code=refused.status, headers=headers)
             except ClientDisconnect:
                 return Response(status_code=499)
@@ -231,7 +235,10 @@ class Gateway:
         now = time.monotonic()
         recent = [moment for moment in self._asked.get(name, []) if now - moment < 60]
         if len(recent) >= self.limits.per_minute:
-            raise Refused(f"at most {self.limits.per_minute} requests a minute", status=429, kind="rate_limit_error")
+            again = math.ceil(60 - (now - recent[0]))
+            raise Refused(
+                f"at most {self.limits.per_minute} requests a minute", status=429, kind="rate_limit_error", wait=again
+            )
         self._asked[name] = [*recent, now]
 
     async def _body(self, request: Request) -> bytes:
@@ -292,6 +299,9 @@ class Gateway:
         except LaneFull:
             self._count(alias, lane.release.name, "full")
             raise Refused("too many requests wait already", status=429, kind="rate_limit_error") from None
+        except LaneDown as down:
+            self._count(alias, lane.release.name, "down")
+            raise Refused(f"what answers is away: {down}", status=503, kind="api_error") from None
         except TimeoutError:
             self._count(alias, lane.release.name, "timeout")
             raise Refused(f"no answer within {self.limits.seconds:g} s", status=504, kind="api_error") from None

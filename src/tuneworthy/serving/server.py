@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-import httpx
 import uvicorn
 from starlette.applications import Starlette
 
-from tuneworthy.errors import GateRefused, ModelError, TuneworthyError
-from tuneworthy.models.open import open_model
+from tuneworthy.errors import GateRefused, TuneworthyError
 from tuneworthy.project import Project
-from tuneworthy.records import Answer, Input
-from tuneworthy.release import package
 from tuneworthy.release.fingerprint import Check
-from tuneworthy.release.package import Release
-from tuneworthy.seams import Model
 from tuneworthy.serving import deployments, gate, keys
 from tuneworthy.serving.beside import Beside, Told
 from tuneworthy.serving.deployments import Entry
-from tuneworthy.serving.gateway import GATE_HEADER, Gateway, Limits
-from tuneworthy.serving.guardrails import failure
-from tuneworthy.serving.lane import Lane
+from tuneworthy.serving.engines import EngineAway, EngineChoice
+from tuneworthy.serving.gateway import Gateway, Limits
+from tuneworthy.serving.loading import Loading
 from tuneworthy.serving.split import open_split
 from tuneworthy.watch.traces import Keeping, Traces
 
+MEND_EVERY = 1.0
+"""seconds between looks at an engine that is away"""
 LOOK_EVERY = 0.25
 """seconds between looks at the deployment log"""
 KEPT = 2
@@ -53,15 +47,16 @@ class Server:
     """seconds between looks at whether what is live still behaves as recorded"""
     keeping: Keeping = field(default_factory=Keeping)
     """what is kept of answers"""
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "answers"))
-    _models: dict[str, Model] = field(default_factory=dict)
-    """digest → base model: releases on one base share it"""
+    engine: EngineChoice = field(default_factory=EngineChoice)
     _seen: tuple[int, int] = (-1, -1)
     _uvicorn: uvicorn.Server | None = None
 
     def __post_init__(self) -> None:
         self.traces = Traces(self.project, self.keeping, self.tell)
         self.gateway = Gateway(keys.KeyFile(self.project.keys_file).current, self.limits, traces=self.traces)
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.loading = Loading(self.project, self.engine, self.gateway, url)
 
     def run(self) -> None:
         """Serve until stopped; requests that are open are answered first.
@@ -92,7 +87,7 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.traces.start()
-        watching = [asyncio.create_task(work) for work in (self._follow(), self._beat())]
+        watching = [asyncio.create_task(work) for work in (self._follow(), self._beat(), self._mend())]
         try:
             yield
         finally:
@@ -102,7 +97,7 @@ class Server:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self.loading.close)
             await asyncio.to_thread(self.traces.stop)
 
     async def _follow(self) -> None:
@@ -113,6 +108,10 @@ class Server:
                 if (now := _state(self.project.deployments_file)) != self._seen:
                     self._seen = now
                     await self._catch_up()
+            except EngineAway as error:  # a wish is not refused for it: it is worked off when the engine is there
+                self._seen = (-1, -1)
+                self.tell(str(error))
+                await asyncio.sleep(MEND_EVERY)
             except TuneworthyError as error:  # serving goes on with what is live
                 self.tell(str(error))
             await asyncio.sleep(LOOK_EVERY)
@@ -122,20 +121,34 @@ class Server:
         while True:
             await asyncio.sleep(self.heartbeat)
             for alias, name in list(self.gateway.routes.items()):
-                checks = await self._looked_at(name)
+                checks = await self.loading.looked_at(name)
                 if (reason := gate.refused(checks)) and self.gateway.routes.get(alias) == name:
                     self._take_out(alias, name, f"heartbeat: {reason}", checks)
             for beside in list(self.gateway.besides.values()):
-                checks = await self._looked_at(beside.entry.release)
+                checks = await self.loading.looked_at(beside.entry.release)
                 if (reason := gate.refused(checks)) and not beside.over:
                     self._end_challenger(beside, "refused", f"heartbeat: {reason}", checks)
 
-    async def _looked_at(self, name: str) -> list[Check]:
-        """The fingerprint of a loaded release; an engine that does not answer is a failed check."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._fingerprint, name)
-        except TuneworthyError as error:
-            return [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]
+    async def _mend(self) -> None:
+        """A lane whose engine was away answers again once the engine does, and only if it behaves as recorded: one that
+        was started again may have lost its adapter."""
+        while True:
+            await asyncio.sleep(MEND_EVERY)
+            for name, lane in list(self.gateway.lanes.items()):
+                if not lane.down:
+                    continue
+                try:
+                    checks = await asyncio.to_thread(self.loading.again, lane)
+                except TuneworthyError:
+                    continue
+                if reason := gate.refused(checks):
+                    for alias in [alias for alias, live in self.gateway.routes.items() if live == name]:
+                        self._take_out(alias, name, f"after its engine was away: {reason}", checks)
+                    for beside in [b for b in self.gateway.besides.values() if b.entry.release == name]:
+                        self._end_challenger(beside, "refused", f"after its engine was away: {reason}", checks)
+                else:
+                    lane.up()
+                    self.tell(f"{name} answers again")
 
     def _take_out(self, alias: str, name: str, why: str, checks: Sequence[Check]) -> None:
         """Out first, written down then: a full disk or a damaged log must not keep a bad release in."""
@@ -166,7 +179,7 @@ class Server:
     async def _deploy(self, wish: Entry) -> None:
         """Load, gate, flip; or refuse and stay."""
         alias, name = wish.alias, wish.release
-        checks = await (self._injected(wish) if wish.action == "injected" else self._gated(name))
+        checks = await (self.loading.injected(wish) if wish.action == "injected" else self.loading.gated(name))
         if reason := gate.refused(checks):
             self._drop(name)
             deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
@@ -178,36 +191,6 @@ class Server:
         if wish.action != "live":  # else it was live when the gateway stopped
             deployments.write(self.project, alias, "live", name, why=wish.why, checks=checks)
         self.tell(f"{alias}: {name} is live")
-
-    async def _injected(self, wish: Entry) -> list[Check]:
-        """A drill puts a bad copy past the gate, under the alias that no client can ask."""
-        if wish.alias != deployments.DRILL:
-            return [Check(what="drill", state="failed", found="only the alias of drills may be put past the gate")]
-        try:
-            release = package.find(self.project, wish.release)
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._open, release)
-        except TuneworthyError as error:
-            return [Check(what="loading", state="failed", found=str(error).splitlines()[0])]
-        return [Check(what="the gate", state="not measured", found="a drill went past it")]
-
-    async def _gated(self, name: str) -> list[Check]:
-        """Load a release and look at it; what is in memory passed before, so its behaviour is all there is to see."""
-        loop = asyncio.get_running_loop()
-        checks: list[Check] = []
-        try:
-            release = package.find(self.project, name)
-            if name in self.gateway.lanes:
-                return await loop.run_in_executor(self._thread, self._fingerprint, name)
-            checks = await loop.run_in_executor(self._thread, self._load, release)
-            if not gate.refused(checks):
-                async with self._client(name) as ask:
-                    texts = await gate.through_endpoint(release, ask)
-                checks.append(gate.suite(release, texts))
-                failed = sum(bool(failure(Answer(text=text), release.usecase)) for text in texts)
-                self.gateway.lanes[name].offline = failed / len(texts) if texts else 0.0
-        except (TuneworthyError, httpx.HTTPError) as error:
-            checks.append(Check(what="loading", state="failed", found=str(error).splitlines()[0]))
-        return checks
 
     def _drop(self, name: str) -> None:
         """Unload what was refused, unless something else is answered by it."""
@@ -230,7 +213,7 @@ class Server:
         """Gate a challenger and let it run beside what is live."""
         alias, name = wish.alias, wish.release
         champion = self.gateway.routes.get(alias)
-        checks = await self._gated(name) if champion not in (None, name) else []
+        checks = await self.loading.gated(name) if champion not in (None, name) else []
         reason = gate.refused(checks)
         if champion is None:
             reason = f"nothing is live under {alias!r} that it could be compared with"
@@ -297,53 +280,6 @@ class Server:
         except TuneworthyError as error:
             self.tell(str(error))
         self.tell(f"{entry.alias}: {entry.release}: {action}: {why}")
-
-    def _load(self, release: Release) -> list[Check]:
-        """Files, weights, fingerprint; in the thread that answers, since torch work there would wait anyway."""
-        checks = gate.before_loading(release, getattr(self._model(release), "folder", None))
-        if not gate.refused(checks):
-            self._open(release)
-            checks += self._fingerprint(release.name)
-        return checks
-
-    def _open(self, release: Release) -> None:
-        answerer = release.answerer(self._model(release))
-        self.gateway.lanes[release.name] = Lane(release, answerer, self._thread, self.limits.waiting)
-
-    def _fingerprint(self, name: str) -> list[Check]:
-        lane = self.gateway.lanes.get(name)
-        if lane is None:
-            raise ModelError(f"{name} is not loaded any more", next="deploy it again")
-        return gate.after_loading(lane.release, lane.answerer)
-
-    def _model(self, release: Release) -> Model:
-        wanted = release.manifest.base.identity
-        if wanted not in self._models:
-            model = open_model(release.usecase, self.project.folder)
-            if model.digest != wanted:
-                raise ModelError(
-                    f"the base model here is another one than {release.name} was measured with",
-                    next="put the base model of the manifest in its place",
-                )
-            self._models[wanted] = model
-        return self._models[wanted]
-
-    @asynccontextmanager
-    async def _client(self, name: str) -> AsyncIterator[gate.Ask]:
-        """Asks this gateway through its socket, as a client does."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
-        url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1/chat/completions"
-
-        headers = {GATE_HEADER: self.gateway.gate_secret}
-        async with httpx.AsyncClient(timeout=self.limits.seconds, trust_env=False, headers=headers) as client:
-
-            async def ask(row: Input) -> str:
-                body = {"model": name, "messages": [{"role": "user", "content": json.dumps(dict(row))}]}
-                reply = await client.post(url, json=body)
-                reply.raise_for_status()
-                return str(reply.json()["choices"][0]["message"]["content"])
-
-            yield ask
 
     def _forget(self, entries: tuple[deployments.Entry, ...]) -> None:
         """Unload what is neither live nor the release to roll back to."""
