@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = tuple("init check data suite run eval plan train compare report release serve rollback watch".split())
+VERBS = tuple("init check data suite run eval plan train compare report release serve rollback watch workbench".split())
 """In the order in which they are needed. Typer would list groups last."""
 
 
@@ -787,6 +787,17 @@ def watch(
     if out is not None:
         printing.page(found, folder, out)
     raise typer.Exit(printing.report(found, folder, as_json=json))
+
+
+@app.command()
+def workbench(
+    folder: Folder = Path(),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8322,
+) -> None:
+    """Label, review, compare and read the verdict in a browser, on this machine only."""
+    from tuneworthy.workbench import app as workbench_app
+
+    workbench_app.serve(folder, port=port, tell=lambda link: print(f"{link} (stop with Ctrl-C)", file=sys.stderr))
 
 
 def _pair(column: str) -> tuple[str, str]:

@@ -93,6 +93,11 @@ class Project:
         return self.folder / "data" / "to_label.jsonl"
 
     @property
+    def labels_file(self) -> Path:
+        """Who labelled which row how: append-only."""
+        return self.folder / "data" / "labels.jsonl"
+
+    @property
     def statement_file(self) -> Path:
         return self.folder / "data" / "STATEMENT.md"
 
@@ -200,6 +205,16 @@ class Project:
 
     def run(self, run_id: str) -> Path:
         return self.runs / run_id
+
+    @property
+    def live_file(self) -> Path:
+        """What the run that the workbench started last says of itself; held while it runs."""
+        return self.store / "live.jsonl"
+
+    @property
+    def votes(self) -> Path:
+        """Blind pairs that the workbench shows, and the votes on them."""
+        return self.store / "blind"
 
     @property
     def releases(self) -> Path:

@@ -171,6 +171,11 @@ def history(folder: Path) -> Sequence[Entry]:
     return deployments.read(open_project(folder))
 
 
+def live_now(folder: Path) -> dict[str, str]:
+    """Alias → the release that answers. Raises LogEdited."""
+    return deployments.live(history(folder))
+
+
 def new_key(folder: Path, name: str, aliases: Sequence[str]) -> str:
     """A key for the gateway, to be shown once."""
     return keys.make(open_project(folder).keys_file, name, tuple(aliases))

@@ -59,7 +59,7 @@ def render(record: RunRecord, plan: Plan | None = None, curves: Iterable[Learnin
             money=money.section(record),
             css=Markup(css),
             script=Markup(script),
-            policy=_policy(css, script),
+            policy=policy(),
             figures=_figures(record, summaries, means),
             level=next((arm.interval.level for arm in record.arms if arm.interval), 0.95),
             absent=[lever for lever in record.levers if lever.state != "measured"],
@@ -117,8 +117,9 @@ def _asset(name: str) -> str:
     return files("tuneworthy.report").joinpath(name).read_text("utf-8")
 
 
-def _policy(css: str, script: str) -> str:
+def policy() -> str:
     """Content security policy: only this very style and script; nothing may be fetched from anywhere."""
+    css, script = (_asset(name) for name in ("report.css", "report.js"))
     style_hash, script_hash = (base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (css, script))
     return (
         f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
