@@ -26,6 +26,7 @@ from tuneworthy.ground import Ground, prepare
 from tuneworthy.ladder import BASE, TRAINED, UNTRAINED, Ladder, Listener
 from tuneworthy.levers import beforehand, tuned
 from tuneworthy.levers.bench import Bench
+from tuneworthy.measure.corpus import corpus_difference
 from tuneworthy.measure.diagnose import Diagnosis
 from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.probes import Beforehand, ProbeName, Probes
@@ -296,7 +297,18 @@ def compare(folder: Path, reference: str, candidate: str) -> Comparison:
     Raises:
         SuiteChanged: the suite is not the one that the run measured.
     """
-    return paired(*measured(open_project(folder)), reference, candidate)
+    record, ground = measured(open_project(folder))
+    together = corpus_difference(
+        ground.usecase.bar.metric,
+        record.arm(reference),
+        record.arm(candidate),
+        ground.cases,
+        ground.usecase.output,
+        clusters=ground.clusters,
+        level=1 - ground.usecase.bar.alpha,
+        seed=ground.usecase.seed,
+    )
+    return paired(record, ground, reference, candidate).model_copy(update={"corpus": together})
 
 
 def paired(record: RunRecord, ground: Ground, reference: str, candidate: str) -> Comparison:

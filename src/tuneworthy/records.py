@@ -472,6 +472,23 @@ class Calibration(Record):
     warnings: tuple[str, ...] = ()
 
 
+class CorpusDifference(Record):
+    """BLEU or chrF of all answers of two arms together, on the scale 0 to 100 of papers. Descriptive."""
+
+    metric: str
+    n: int
+    """cases scored in both arms"""
+    reference: float
+    candidate: float
+    difference: Interval | None
+    """candidate minus reference; None below 100 cases, and where cases share clusters"""
+    p: float | None
+    """two-sided p of sacrebleu's approximate randomisation; None where cases share clusters"""
+    signature: str
+    """sacrebleu's: what makes the numbers comparable"""
+    note: str = ""
+
+
 class Comparison(Record):
     """Two arms, paired by case: candidate minus reference."""
 
@@ -503,6 +520,8 @@ class Comparison(Record):
     registered: bool = True
     note: str = ""
     """a sentence that replaces the p-value when too few cases differ to reach alpha"""
+    corpus: CorpusDifference | None = None
+    """where the metric is BLEU or chrF and `compare` was asked; None otherwise"""
 
 
 class LeverResult(Record):

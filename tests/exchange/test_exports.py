@@ -60,6 +60,15 @@ def test_an_unscored_case_is_nan_with_its_reason(record: runs.RunRecord) -> None
     assert broken[0]["scores"]["strict"]["explanation"] == "unscored: timeout"
 
 
+def test_the_limits_of_a_judged_arm_stand_beside_the_mean_that_they_belong_to(record: runs.RunRecord) -> None:
+    plain = record.arms[0]
+    assert plain.interval is not None
+    corrected = plain.interval.model_copy(update={"value": 0.99, "method": "Rogan-Gladen"})
+    for arm, told in ((plain, None), (plain.model_copy(update={"interval": corrected}), 0.99)):
+        found = to_inspect.log(record, arm)["results"]["scores"][0]["metrics"]
+        assert found.get("mean as people would say", {}).get("value") == told
+
+
 def test_a_missing_library_names_the_extra(record: runs.RunRecord, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
     monkeypatch.setitem(sys.modules, "mlflow", None)

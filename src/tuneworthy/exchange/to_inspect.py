@@ -111,6 +111,8 @@ def _metrics(arm: ArmReport, values: list[float], scorer: str) -> Iterator[tuple
     if values:
         yield "mean", sum(values) / len(values)
     if arm.interval is not None and scorer == "strict":
+        if arm.interval.method.startswith("Rogan-Gladen"):
+            yield "mean as people would say", arm.interval.value  # the limits belong to it, not to the judge's own mean
         yield f"low {100 * arm.interval.level:g} %", arm.interval.low
         yield f"high {100 * arm.interval.level:g} %", arm.interval.high
 

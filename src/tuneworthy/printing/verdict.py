@@ -13,7 +13,7 @@ from tuneworthy.evidence import p_of
 from tuneworthy.exchange.judge import Judged, JudgedArm
 from tuneworthy.printing.board import table
 from tuneworthy.printing.console import MET, REFUSED, UNDECIDED, grid, limits_of, machine, next_step, people, state_name
-from tuneworthy.records import Comparison
+from tuneworthy.records import Comparison, CorpusDifference
 from tuneworthy.report.wording import NOT_MEASURED, further_score, p_value, percent, points, points_range, visible
 from tuneworthy.runs import RunRecord
 
@@ -63,11 +63,24 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
         console.print(f"{found.dropped} unscored cases left out; at worst {points(found.worst_case)} points")
     if found.note:
         console.print(found.note)
+    if found.corpus:
+        console.print(_together(found.corpus), markup=False)
     if not found.registered:
         console.print("Exploratory: this contrast was not registered before the cases were opened.")
     if as_json:
         machine(found)
     return outcome(found)
+
+
+def _together(c: CorpusDifference) -> str:
+    """The score of all answers together, as papers print it."""
+    limits = f" ({c.difference.low:+.1f} to {c.difference.high:+.1f})" if c.difference else ""
+    test = f"; approximate randomisation: p = {p_value(c.p)}" if c.p is not None else ""
+    note = f"; {c.note}" if c.note else ""
+    return (
+        f"all answers together, {c.metric}: {c.reference:.1f} → {c.candidate:.1f}, "
+        f"{c.candidate - c.reference:+.1f}{limits}{test}{note}"
+    )
 
 
 def judged(found: Judged, *, as_json: bool) -> int:

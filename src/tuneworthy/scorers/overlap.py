@@ -17,6 +17,7 @@ from tuneworthy.records import Case, Score
 from tuneworthy.scorers.reading import MISSING, accepted, readings
 from tuneworthy.usecase import Output
 
+CORPUS_METRICS = ("bleu", "chrf")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -122,16 +123,25 @@ def corpus_score(metric: str, answers: Sequence[str], references: Sequence[Seque
     Raises:
         ValueError: another metric, or no answer.
     """
+    if metric not in CORPUS_METRICS or not answers or len(answers) != len(references):
+        raise ValueError("bleu or chrf, over at least one answer with its references")
+    judge = corpus_metric(metric)
+    value = float(judge.corpus_score(list(answers), columns(references)).score)
+    return CorpusScore(value, str(judge.get_signature()))
+
+
+def corpus_metric(metric: str) -> Any:
+    """sacrebleu's own BLEU or chrF."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
-    if metric not in ("bleu", "chrf") or not answers or len(answers) != len(references):
-        raise ValueError("bleu or chrf, over at least one answer with its references")
-    judge: Any = BLEU() if metric == "bleu" else CHRF()
+    return BLEU() if metric == "bleu" else CHRF()
+
+
+def columns(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """References as sacrebleu takes them: the first one of each answer, the second ones, …; None where one lacks."""
     most = max(map(len, references))
-    columns = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
-    value = float(judge.corpus_score(list(answers), columns).score)
-    return CorpusScore(value, str(judge.get_signature()))
+    return [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
 
 
 def _share(value: float) -> float:
