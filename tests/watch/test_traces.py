@@ -149,6 +149,16 @@ def test_a_full_disk_loses_traces_is_counted_and_told_once_and_answers_go_on(tra
     assert [text.split(":")[0] for text in told] == ["traces are lost, answers go on", "traces are written again"]
 
 
+def test_a_scorer_that_breaks_loses_its_trace_and_not_the_next(traced, monkeypatch):
+    project, release = traced
+    looker = traces.open_looker(project, release)
+    monkeypatch.setattr(traces, "open_looker", lambda project, release: looker)
+    monkeypatch.setattr(looker, "scores", lambda row, answer: 1 / 0 if row["message"] == "odd" else {})
+    found, counted, told = written(project, release, Keeping(), ["odd", "odd", "pipe"])
+    assert (len(found), counted) == (1, ["failed", "failed", "written"])
+    assert told == ["traces are lost, answers go on: ZeroDivisionError: division by zero", "traces are written again"]
+
+
 def test_a_full_queue_drops_and_never_waits(traced):
     project, release = traced
     counted = []

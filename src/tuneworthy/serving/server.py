@@ -22,6 +22,7 @@ from tuneworthy.serving.engines import EngineAway, EngineChoice
 from tuneworthy.serving.gateway import Gateway, Limits
 from tuneworthy.serving.loading import Loading
 from tuneworthy.serving.split import open_split
+from tuneworthy.watch import otel
 from tuneworthy.watch.traces import Keeping, Traces
 
 MEND_EVERY = 1.0
@@ -52,7 +53,8 @@ class Server:
     _uvicorn: uvicorn.Server | None = None
 
     def __post_init__(self) -> None:
-        self.traces = Traces(self.project, self.keeping, self.tell)
+        spans = otel.from_environment(self.project.usecase.privacy)
+        self.traces = Traces(self.project, self.keeping, self.tell, spans=spans)
         self.gateway = Gateway(keys.KeyFile(self.project.keys_file).current, self.limits, traces=self.traces)
         host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

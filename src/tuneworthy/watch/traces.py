@@ -31,6 +31,7 @@ from tuneworthy.usecase import UseCase
 from tuneworthy.watch import feedback
 from tuneworthy.watch.feedback import Given, Said, personal_out, redacted
 from tuneworthy.watch.looking import Looker, open_looker
+from tuneworthy.watch.otel import Spans
 
 ROOM = 10_000
 """traces that may wait to be written"""
@@ -71,7 +72,6 @@ class FeedbackRefused(Exception):
 
 
 Count = Callable[[str], None]
-Also = Callable[[Trace], None]
 
 
 @dataclass
@@ -83,8 +83,8 @@ class Traces:
     tell: Callable[[str], None]
     count: Count = lambda outcome: None
     """called with written, dropped or failed for each trace, and with removed for each old file"""
-    also: Also | None = None
-    """called with every trace, from the thread that writes"""
+    spans: Spans | None = None
+    """where every trace is sent as well; None = nowhere"""
     room: int = ROOM
     _lookers: dict[str, Looker | None] = field(default_factory=dict)
     _failing: bool = False
@@ -105,6 +105,8 @@ class Traces:
         if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
             self._thread.join(30)
+        if self.spans is not None:
+            self.spans.close()
 
     def offer(self, served: Served) -> None:
         """Take a trace, if there is room. Never waits."""
@@ -134,7 +136,10 @@ class Traces:
         while (item := self._queue.get()) is not None:
             self._clean()
             if isinstance(item, Served):
-                self._write(item)
+                try:
+                    self._write(item)
+                except Exception as error:  # a broken scorer of a plug-in must not end all traces
+                    self._lost(f"{type(error).__name__}: {error}")
             else:
                 given, client, known, told = item
                 try:
@@ -145,24 +150,28 @@ class Traces:
     # --- traces ---
 
     def _write(self, served: Served) -> None:
+        trace = self._trace(served)
+        if self.spans is not None:
+            self.spans.send(trace)
         try:
-            trace = self._trace(served)
             path = self.project.traces / f"{trace.when[:10]}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab", buffering=0) as file:
                 file.write(_line(trace, torn=_is_torn(path)))
         except OSError as error:
-            self.count("failed")
-            if not self._failing:
-                self.tell(f"traces are lost, answers go on: {error.strerror or error}: {self.project.traces}")
-            self._failing = True
+            self._lost(f"{error.strerror or error}: {self.project.traces}")
             return
         self.count("written")
         if self._failing:
             self.tell("traces are written again")
         self._failing = False
-        if self.also is not None:
-            self.also(trace)
+
+    def _lost(self, why: str) -> None:
+        """Count it; tell it once."""
+        self.count("failed")
+        if not self._failing:
+            self.tell(f"traces are lost, answers go on: {why}")
+        self._failing = True
 
     def _trace(self, served: Served) -> Trace:
         release, answer = served.release, served.answer
