@@ -185,10 +185,10 @@ def test_a_row_that_does_not_fit_the_model_is_no_unknown_one(bench):
 
 
 def test_the_base_alone_is_asked_the_users_own_probes_and_nothing_that_needs_a_trained_model(bench):
-    rows = "".join(f"{json.dumps({'ask': f'Say {n}', 'right': str(n), 'kind': 'ab'[n % 2]})}\n" for n in range(30))
+    rows = "".join(f"{json.dumps({'ask': f'Say {n}', 'right': str(n), 'kind': 'ab'[n % 2]})}\n" for n in range(50))
     found = beforehand.probe(bench(lambda request: "3", mine=rows), ["files", "drift"])
     score = found.files["mine.jsonl"]
-    assert (score.n, score.items, score.right.value) == (30, 30, 1 / 30)
-    assert [(kind.kind, kind.right.value) for kind in score.kinds] == [("a", 0.0), ("b", 1 / 15)]
+    assert (score.n, score.items, score.right.value) == (50, 50, 1 / 50)
+    assert [(kind.kind, kind.right.value) for kind in score.kinds] == [("a", 0.0), ("b", 1 / 25)]
     assert "--lever lora" in found.not_measured["drift"]
     assert "not asked for" in found.not_measured["unknown"]

@@ -30,6 +30,7 @@ from tuneworthy.measure import (
 from tuneworthy.measure.canaries import Exposed
 from tuneworthy.measure.overfit import Mark
 from tuneworthy.measure.pareto import Setting
+from tuneworthy.measure.probes import Probes
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.records import Answer, Case, Message, Request
 from tuneworthy.usecase import InputField, Output
@@ -298,6 +299,17 @@ def test_an_arm_that_reads_follows_the_documents_and_one_that_knows_by_heart_doe
     assert heart is not None
     assert (reads.followed.value, reads.stale.value, reads.follows) == (1.0, 0.0, True)
     assert (heart.followed.value, heart.stale.value, heart.follows) == (0.0, 1.0, False)
+
+
+def test_of_an_arm_that_never_knew_the_facts_nothing_is_said() -> None:
+    changed = staleness.changes(PLANS, DOCS, seed=0)
+    right, silent = [Answer(text=changed[c.id][0]) for c in PLANS], [Answer(text="?") for _ in PLANS]
+    for known, said in ((9, False), (10, True)):
+        before = right[:known] + silent[known:]
+        found = staleness.judge(PLANS, changed, before, silent, reads=False, dated=0, rows=5)
+        assert found is not None
+        assert (found.measurable, found.follows) == (said, False)
+        assert bool(list(Probes(staleness=found).warnings())) is said
 
 
 def test_answers_that_stand_in_no_document_are_left_out_and_few_say_nothing() -> None:

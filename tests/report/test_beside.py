@@ -14,7 +14,7 @@ from tuneworthy.measure.canaries import Exposed
 from tuneworthy.measure.copying import Copying
 from tuneworthy.measure.drift import Drift
 from tuneworthy.measure.overfit import Mark
-from tuneworthy.measure.probes import NAMES, Probes
+from tuneworthy.measure.probes import NAMES, Beforehand, FileScore, Probes
 from tuneworthy.measure.retention import compare
 from tuneworthy.measure.statistics import wilson
 from tuneworthy.printing import probes as printing
@@ -38,7 +38,7 @@ EVERYTHING = Probes(
         dev_score=0.9,
     ),
     staleness=staleness.judge(
-        CASES, CHANGED, [Answer(text="0")] * 20, [Answer(text="0")] * 20, reads=True, dated=4, rows=50
+        CASES, CHANGED, [Answer(text=str(n)) for n in range(20)], [Answer(text="0")] * 20, reads=True, dated=4, rows=50
     ),
     unknown=unknown.judge([f"r{n}" for n in range(40)], [[False] * 12] * 40),
     not_measured={"robustness": "there are no <b>development</b> rows"},
@@ -60,6 +60,29 @@ def test_every_measured_probe_has_a_line_and_numbers_with_their_n() -> None:
         "12 tries",
     ):
         assert words in text, words
+
+
+def test_the_base_alone_is_told_with_intervals_and_what_was_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    score = FileScore(form="BLiMP", n=500, items=998, equal=2, right=wilson(300, 500))
+    found = Beforehand(files={"p.jsonl": score}, unknown=EVERYTHING.unknown, not_measured={"drift": "not asked for: x"})
+    printing.probes("prompt", found, Path("here"), as_json=True)
+    out, err = capsys.readouterr()
+    assert Beforehand.model_validate(json.loads(out)) == found
+    told = " ".join(err.split())
+    assert "p.jsonl: 60.0 % (55.6 – 64.2 %) right of 500 items (BLiMP, drawn from 998, 2 pairs of equal" in told
+    assert "100.0 % (91.2 – 100.0 %) of 40 training answers never given" in told
+    assert "not asked for: drift" in told
+
+
+def test_an_arm_that_knew_nothing_before_is_not_called_stale() -> None:
+    none = [Answer(text="?")] * 20
+    found = Probes(staleness=staleness.judge(CASES, CHANGED, none, none, reads=False, dated=0, rows=5))
+    assert "not measurable" in dict(reversed(list(lines(found))))["staleness"]
+
+
+def test_who_is_probed_where_nobody_is_named() -> None:
+    assert printing.subject(["unknown"]) == "prompt"
+    assert printing.subject(["unknown", "drift"]) == printing.subject(["files"]) == "lora"
 
 
 def test_what_was_not_measured_has_no_line() -> None:

@@ -16,7 +16,7 @@ from tuneworthy.measure.canaries import Canaries
 from tuneworthy.measure.copying import Copying
 from tuneworthy.measure.drift import Drift
 from tuneworthy.measure.overfit import Fit
-from tuneworthy.measure.probe_files import Form, ProbeFile
+from tuneworthy.measure.probe_files import FEWEST, Form, ProbeFile
 from tuneworthy.measure.refusals import Refusals
 from tuneworthy.measure.retention import Retention
 from tuneworthy.measure.robustness import Robustness
@@ -55,7 +55,7 @@ class FileScore(Record):
     """BLiMP: pairs of equal sentences, left out"""
     right: Interval
     kinds: tuple[KindScore, ...] = ()
-    """where there is more than one"""
+    """those with at least twenty items, where there is more than one"""
 
     @classmethod
     def of(cls, file: ProbeFile, right: Sequence[bool]) -> FileScore:
@@ -63,14 +63,15 @@ class FileScore(Record):
         by_kind: dict[str, list[bool]] = {}
         for kind, flag in zip(file.kinds, right, strict=True):
             by_kind.setdefault(kind, []).append(flag)
-        kinds = [KindScore(kind=k, n=len(f), right=wilson(sum(f), len(f))) for k, f in sorted(by_kind.items())]
+        many = ((kind, flags) for kind, flags in sorted(by_kind.items()) if len(flags) >= FEWEST)
+        kinds = [KindScore(kind=kind, n=len(flags), right=wilson(sum(flags), len(flags))) for kind, flags in many]
         return cls(
             form=file.form,
             n=len(right),
             items=file.of,
             equal=file.equal,
             right=wilson(sum(right), len(right)),
-            kinds=tuple(kinds) if len(kinds) > 1 else (),
+            kinds=tuple(kinds) if len(by_kind) > 1 else (),
         )
 
 
@@ -123,8 +124,10 @@ class Probes(Record):
                 yield f"{name}: {100 * kept.interval.value:+.1f} points, a loss is not excluded"
         if self.canaries and self.canaries.failing:
             yield "secrets that stood once among the training rows are remembered"
-        if self.staleness and not self.staleness.follows:
-            yield f"{100 * self.staleness.stale.value:.0f} % of the answers stay as trained when the documents change"
+        s = self.staleness
+        if s and s.measurable and not s.follows:
+            followed, stale = 100 * s.followed.value, 100 * s.stale.value
+            yield f"when the documents change, {followed:.0f} % of the answers follow and {stale:.0f} % stay as trained"
         if self.unknown and self.unknown.state != "sound":
             yield f"the base can never give {100 * self.unknown.unknown.value:.0f} % of the training answers"
 

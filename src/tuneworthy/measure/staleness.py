@@ -36,6 +36,11 @@ class Staleness(Record):
     """training rows looked at"""
 
     @property
+    def measurable(self) -> bool:
+        """The arm gave at least ten of the facts before: what it never knew can neither follow nor be stale."""
+        return round(self.before.value * self.n) >= FEWEST
+
+    @property
     def follows(self) -> bool:
         """At least 95 % new answers."""
         return self.followed.value >= FOLLOWED

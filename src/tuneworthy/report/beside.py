@@ -44,17 +44,7 @@ def lines(found: Probes) -> Iterator[tuple[str, str]]:
             ),
         )
     yield from _canaries(found)
-    if found.staleness:
-        s = found.staleness
-        yield (
-            "staleness",
-            (
-                f"documents changed: {_share(s.followed)} of {s.n} answers follow, {_share(s.stale)} stay as trained"
-                + ("" if s.reads else "; this arm is shown no documents")
-                + f" ({_share(s.before)} right before)"
-            ),
-        )
-        yield "staleness", f"{s.dated} of {s.rows} training rows hold dates or prices that stand in the output only"
+    yield from _staleness(found)
     if found.unknown:
         yield from _unknown(found.unknown)
 
@@ -165,12 +155,27 @@ def _canaries(found: Probes) -> Iterator[tuple[str, str]]:
     base = {level.repeats: level for level in c.base}
     for level in c.trained:
         yield "canaries", f"{_seen(level)}: {_bits(level)}, base {base[level.repeats].bits:.1f}; {_out(level)}"
-    score = percent(c.dev_score)
-    yield "canaries", f"one of {c.space:,} each; unseen ones have {UNSEEN_BITS:.1f} bits on average; task score {score}"
+    about = f"one of {c.space:,} each; unseen ones have {UNSEEN_BITS:.1f} bits on average"
+    read = f"each row was read {c.epochs:.1f} times; " if c.epochs is not None else ""
+    yield "canaries", f"{about}; {read}task score {percent(c.dev_score)}"
 
 
 def _seen(level: Level) -> str:
-    return f"seen {level.repeats} times" if level.repeats else "never seen"
+    return {0: "never seen", 1: "seen once"}.get(level.repeats, f"seen {level.repeats} times")
+
+
+def _staleness(found: Probes) -> Iterator[tuple[str, str]]:
+    s = found.staleness
+    if s is None:
+        return
+    if s.measurable:
+        told = f"documents changed: {_share(s.followed)} of {s.n} answers follow, {_share(s.stale)} stay as trained"
+        unread = "" if s.reads else "; this arm is shown no documents"
+        yield "staleness", f"{told}{unread} ({_share(s.before)} right before)"
+    else:
+        why = "what it never knew can neither follow the documents nor be stale"
+        yield "staleness", f"not measurable: right before in {_share(s.before)} of {s.n} answers only; {why}"
+    yield "staleness", f"{s.dated} of {s.rows} training rows hold dates or prices that stand in the output only"
 
 
 def _bits(level: Level) -> str:
