@@ -74,6 +74,19 @@ def test_its_name_is_its_content(made):
         package.find(project, "small")
 
 
+def test_a_release_of_an_earlier_version_keeps_its_name(copy):
+    """Fields that were added since are not in its manifest, and it is whole all the same."""
+    from tuneworthy.content import digest
+
+    path = copy / "manifest.json"
+    older = {key: value for key, value in json.loads(path.read_text("utf-8")).items() if key != "override"}
+    path.write_text(json.dumps(older), "utf-8")
+    there = copy.rename(copy.with_name(f"small--v0001-{digest(older)[:12]}"))
+    release = open_release(there)
+    assert release.name == there.name
+    assert verify.problems(release) == []
+
+
 def spoil(kind, folder):
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     if kind == "a weight":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +44,6 @@ def running(file: Path, *, context: int) -> Iterator[tuple[str, str]]:
     except Exception as error:  # whatever the library raises for a file that it cannot read
         raise ModelError(f"llama.cpp cannot load it: {str(error)[:200]}", where=str(file)) from error
     try:
-        yield f"{server.listening_address}/v1", f"llama.cpp, {xllamacpp.BUILD_INFO}"
+        yield f"{server.listening_address}/v1", f"llama.cpp ({PACKAGE} {version(PACKAGE)})"
     finally:
         del server

@@ -57,7 +57,8 @@ class Release:
 
     @property
     def name(self) -> str:
-        return self.manifest.name
+        """Name of its folder; `verify` says whether the manifest is that of this name."""
+        return self.folder.name
 
     @cached_property
     def usecase(self) -> UseCase:

@@ -11,10 +11,12 @@ A release is named `<use case>--v<number>-<first 12 digits of the manifest's has
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
+from tuneworthy.content import digest
 from tuneworthy.plan.records import Licence
 from tuneworthy.records import Candidate, Comparison, Input, Record
 from tuneworthy.runs import ArmReport
@@ -113,4 +115,9 @@ class Manifest(Record):
     @property
     def name(self) -> str:
         """The name of the release, and of its folder."""
-        return f"{self.usecase['name']}--v{self.number:04}-{self.digest[:12]}"
+        return self.named(self.model_dump(mode="json"))
+
+    @staticmethod
+    def named(plain: Mapping[str, Any]) -> str:
+        """The name of a manifest as it stands in its file: later versions know fields that it does not have."""
+        return f"{plain['usecase']['name']}--v{plain['number']:04}-{digest(plain)[:12]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tuneworthy.errors import SuiteChanged
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.release import signature
 from tuneworthy.release.package import ADAPTER, CASES, LOCK, TUNED, Release
-from tuneworthy.release.records import MANIFEST
+from tuneworthy.release.records import MANIFEST, Manifest
 from tuneworthy.suite import lock as suite_lock
 
 
@@ -37,8 +38,9 @@ def problems(release: Release, base: Path | None = None, key: Path | None = None
 
 def _name(release: Release) -> Iterator[str]:
     """The folder carries the hash of the manifest, so an edited manifest no longer fits its name."""
-    if release.folder.name != release.manifest.name:
-        yield f"the manifest is that of {release.manifest.name}, not of {release.folder.name}: one of them was changed"
+    named = Manifest.named(json.loads((release.folder / MANIFEST).read_bytes()))
+    if release.folder.name != named:
+        yield f"the manifest is that of {named}, not of {release.folder.name}: one of them was changed"
 
 
 def _files(release: Release) -> Iterator[str]:

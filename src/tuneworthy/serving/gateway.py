@@ -5,6 +5,7 @@
     GET  /v1/models             what can be asked for
     GET  /health                200 when every alias answers
     GET  /metrics               Prometheus
+    GET  /openapi.json          all of this for machines
 
 Answers come from `release.answerer`, the path that was measured. No content is logged.
 """
@@ -28,7 +29,7 @@ from starlette.routing import Route
 
 from tuneworthy.errors import DataError
 from tuneworthy.records import Answer
-from tuneworthy.serving import deployments
+from tuneworthy.serving import deployments, openapi
 from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
 from tuneworthy.serving.beside import Beside
 from tuneworthy.serving.keys import Keys
@@ -50,6 +51,8 @@ class Limits:
     """requests that may wait for one release; the next one gets 429"""
     seconds: float = 60.0
     """longest time until an answer, and until a body has arrived"""
+    head_seconds: float = 20.0
+    """longest time until the head of a request has arrived"""
     per_minute: int = 0
     """requests of one key; 0 = no limit"""
 
@@ -98,6 +101,7 @@ class Gateway:
                 Route("/v1/models", self._guarded(self._models)),
                 Route("/health", self._health),
                 Route("/metrics", self._metrics),
+                Route("/openapi.json", self._document),
             ],
             lifespan=lifespan,
         )
@@ -189,6 +193,9 @@ class Gateway:
 
     async def _metrics(self, request: Request) -> Response:
         return PlainTextResponse(generate_latest(self.registry), media_type="text/plain; version=0.0.4")
+
+    async def _document(self, request: Request) -> Response:
+        return JSONResponse(openapi.document())
 
     # --- what stands before an answer ---
 

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from tuneworthy.errors import GateRefused, TuneworthyError
 from tuneworthy.project import Project
 from tuneworthy.release.fingerprint import Check
-from tuneworthy.serving import deployments, gate, keys
+from tuneworthy.serving import deployments, gate, keys, patience
 from tuneworthy.serving.beside import Beside, Told
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.engines import EngineAway, EngineChoice
@@ -77,6 +77,7 @@ class Server:
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=30,
                 server_header=False,
+                http=patience.protocol(self.limits.head_seconds),
             )
             self._uvicorn = uvicorn.Server(settings)
             self._uvicorn.run()
