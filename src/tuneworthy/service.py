@@ -31,6 +31,7 @@ from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.drill import Drill
 from tuneworthy.serving.engines import EngineChoice
 from tuneworthy.serving.gateway import Limits
+from tuneworthy.serving.naming import require_name
 from tuneworthy.serving.server import Server
 from tuneworthy.watch.traces import Keeping
 
@@ -104,8 +105,10 @@ def deploy(
     """Ask for a release under an alias, for all traffic or beside what is live. The gateway takes it through the gate.
 
     Raises:
-        GateRefused: the alias is not for clients, or the release was taken out as a canary and no reason is given.
+        TuneworthyError: the alias is no plain word.
+        GateRefused: it is not for clients, or the release was taken out as a canary and no reason is given.
     """
+    require_name("an alias", alias)
     project = open_project(folder)
     release = package.find(project, name).name
     if alias == deployments.DRILL:

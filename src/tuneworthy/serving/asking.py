@@ -42,7 +42,8 @@ class Refused(Exception):
 
     def body(self) -> dict[str, Any]:
         """As OpenAI's API writes an error."""
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param or None, "code": None}}
+        message = self.message.encode("utf-8", "backslashreplace").decode()  # it can repeat half a character
+        return {"error": {"message": message, "type": self.kind, "param": self.param or None, "code": None}}
 
 
 class Asked(NamedTuple):

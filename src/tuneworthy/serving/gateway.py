@@ -40,6 +40,8 @@ from tuneworthy.watch.traces import FeedbackRefused, Served, Traces, answer_id
 
 GATE_HEADER = "x-tuneworthy-gate"
 _OUTCOMES = {429: "full", 503: "down", 504: "timeout"}
+_UNREAD = (408, 413)
+"""statuses after which the rest of a body is not waited for"""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ class Gateway:
                 return await endpoint(request, self._enter(request))
             except Refused as refused:
                 headers = {"retry-after": str(refused.wait)} if refused.status in (429, 503) else {}
+                headers |= {"connection": "close"} if refused.status in _UNREAD else {}
                 return JSONResponse(refused.body(), status_code=refused.status, headers=headers)
             except ClientDisconnect:
                 return Response(status_code=499)
@@ -216,7 +219,7 @@ class Gateway:
     def _enter(self, request: Request) -> tuple[str, ...]:
         """Aliases that this client may ask; empty = all. `state.client`: whose key it is; None for the gate."""
         request.state.client = None
-        if secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret):
+        if self._is_gate(request):
             return ()
         try:
             known = self.keys()
@@ -235,6 +238,11 @@ class Gateway:
         request.state.client = name
         self._not_too_often(name)
         return key.aliases
+
+    def _is_gate(self, request: Request) -> bool:
+        """As bytes: `compare_digest` refuses texts beyond ASCII, and a client can send any."""
+        given = request.headers.get(GATE_HEADER, "").encode()
+        return secrets.compare_digest(given, self.gate_secret.encode())
 
     def _not_too_often(self, name: str) -> None:
         if not self.limits.per_minute:
@@ -268,7 +276,7 @@ class Gateway:
         name = routes.get(asked.model)
         if name is not None and (not allowed or asked.model in allowed):
             return asked.model, self.lanes[name]
-        gate = secrets.compare_digest(request.headers.get(GATE_HEADER, ""), self.gate_secret)
+        gate = self._is_gate(request)
         live = {release: alias for alias, release in routes.items() if not allowed or alias in allowed}
         if asked.model in self.lanes and (gate or asked.model in live):
             return live.get(asked.model, "gate"), self.lanes[asked.model]

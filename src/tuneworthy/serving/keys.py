@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tuneworthy.content import write_whole
 from tuneworthy.errors import DataError, TuneworthyError
 from tuneworthy.records import Record
+from tuneworthy.serving.naming import require_name
 
 PREFIX = "tw-"
 
@@ -73,7 +74,10 @@ def read(file: Path) -> Keys:
 
 
 def make(file: Path, name: str, aliases: tuple[str, ...] = ()) -> str:
-    """A new key, to be shown once. The same name again replaces its key."""
+    """A new key, to be shown once. The same name again replaces its key. Raises TuneworthyError: no plain words."""
+    require_name("a key", name)
+    for alias in aliases:
+        require_name("an alias", alias)
     key = PREFIX + secrets.token_urlsafe(32)
     entry = Key(sha256=_hash(key), made=datetime.now(UTC).isoformat(timespec="seconds"), aliases=aliases)
     _write(file, Keys(keys={**read(file).keys, name: entry}))
