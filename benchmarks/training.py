@@ -37,8 +37,9 @@ import torch
 
 from benchmarks.results import write_part
 from benchmarks.training_shapes import BATCH, SHAPES, Work, peak_gflops, random_base
-from tuneworthy.training.loop import Training, train_all
+from tuneworthy.training.loop import train_all
 from tuneworthy.training.network import Base, trainable
+from tuneworthy.training.run import Training
 
 SECONDS = 480.0
 """of races; measuring memory and the profile take the rest of nine minutes"""

@@ -10,7 +10,7 @@ from shapes import SHAPES, shaped, with_lora
 from toys import row
 
 from tuneworthy.training import loop, prefix
-from tuneworthy.training.batches import EncodedRow, collate
+from tuneworthy.training.batches import EncodedRow, collate, step_rows
 from tuneworthy.training.gradients import gradients
 from tuneworthy.training.loop import train
 from tuneworthy.training.network import negative_log_likelihood, trainable, tunable
@@ -127,7 +127,7 @@ def test_t2_thirty_steps_end_where_a_plain_loop_of_torch_and_peft_ends(base, tmp
         optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
         losses = []
         for step in range(30):
-            order = loop.step_rows(8, step=step, batch_size=4, seed=0)
+            order = step_rows(8, step=step, batch_size=4, seed=0)
             batch = collate([encoded.rows[number] for number in order])
             logits = network(input_ids=batch.ids_BT).logits
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets_BT.flatten())
@@ -167,7 +167,7 @@ def test_t10_another_gradient_falls_back_and_the_record_says_so(base, tmp_path, 
 
 
 def test_resumed_with_a_shared_beginning_the_weights_are_the_same_bits(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("tuneworthy.training.run.SAVE_SECONDS", 0.0)
     whole = train(base, RECIPE, taught(base), tmp_path / "whole")
     assert whole.prefix > 16
 
@@ -198,3 +198,14 @@ def test_dropout_sliding_windows_and_checkpointing_are_reasons_not_to_share():
     sliding = MistralForCausalLM(MistralConfig(**SMALL, num_key_value_heads=4, sliding_window=8))
     tokens, why = prefix.sharing(sliding, many, 3)
     assert (tokens, "does not keep the keys and values" in why) == (0, True)
+
+
+def test_t3_in_bf16_the_loss_is_within_two_percent(grouped):
+    taught = rows(40, (3, 9, 5, 1))
+    network = with_lora(shaped("llama, tied, grouped").float()).float()
+    whole, shared = (
+        gradients(network, [taught], micro_batch=4096, precision="bf16", prefix=tokens)[0] for tokens in (0, 40)
+    )
+    (exact,) = gradients(network, [taught], micro_batch=4096)
+    assert shared == pytest.approx(whole, rel=2e-2)
+    assert shared == pytest.approx(exact, rel=2e-2)

@@ -77,7 +77,7 @@ def test_kill_9_and_the_same_command_end_in_the_same_bits(base, base_folder, enc
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_interrupted_anywhere_the_weights_are_the_same(base_folder, encoded, tmp_path, method, monkeypatch):
-    monkeypatch.setattr("tuneworthy.training.loop.SAVE_SECONDS", 0.0)  # a checkpoint after every step
+    monkeypatch.setattr("tuneworthy.training.run.SAVE_SECONDS", 0.0)  # a checkpoint after every step
     recipe = RECIPE.model_copy(update={"method": method, "learning_rate": 3e-3})
     whole = train(open_base(base_folder), recipe, encoded, tmp_path / "whole")
     for steps in (1, 5, 6):

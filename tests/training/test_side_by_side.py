@@ -10,11 +10,12 @@ from toys import row
 from tuneworthy.errors import TrainingError
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.training import gradients as stepping
-from tuneworthy.training import loop
+from tuneworthy.training import run
 from tuneworthy.training.gradients import gradients, within_memory
-from tuneworthy.training.loop import Training, apart, train, train_all
+from tuneworthy.training.loop import apart, train, train_all
 from tuneworthy.training.network import adapter_name, trainable, tunable
 from tuneworthy.training.recipe import Recipe
+from tuneworthy.training.run import Training
 from tuneworthy.training.side_by_side import is_plain, side_by_side
 from tuneworthy.training.tokens import encode
 
@@ -150,7 +151,7 @@ def test_each_is_scored_and_stopped_for_itself(base, tmp_path):
 @pytest.mark.parametrize("killed_in", ["step", "save"])
 def test_killed_together_and_continued_together_the_bits_are_the_same(base, tmp_path, monkeypatch, killed_in):
     whole = [done.weights for done in train_all(base, trainings(base, tmp_path / "whole"))]
-    place, real, saved = tmp_path / "cut", loop.checkpoints.save, []
+    place, real, saved = tmp_path / "cut", run.checkpoints.save, []
 
     def save(out, *arguments, **named):
         if killed_in == "save" and len(saved) == 4:  # the first of three has written its second checkpoint
@@ -162,7 +163,7 @@ def test_killed_together_and_continued_together_the_bits_are_the_same(base, tmp_
         if killed_in == "step" and progress.step == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.checkpoints, "save", save)
+    monkeypatch.setattr(run.checkpoints, "save", save)
     asked = trainings(base, place)
     with pytest.raises(KeyboardInterrupt):
         train_all(base, [Training(t.recipe, t.encoded, t.out, on_progress=stop) for t in asked])

@@ -24,7 +24,7 @@ from tuneworthy.records import Candidate, Input
 from tuneworthy.seams import Tunable
 
 if TYPE_CHECKING:
-    from tuneworthy.training.loop import Progress
+    from tuneworthy.training.run import Progress
 
 WARM_UP = 2
 """steps that are not counted: the first ones fill caches"""

@@ -31,9 +31,9 @@ from tuneworthy.training.recipe import SCREENED
 if TYPE_CHECKING:
     from tuneworthy.training.choice import Point
     from tuneworthy.training.delivery import Trained
-    from tuneworthy.training.loop import Progress, Training
     from tuneworthy.training.network import Base
     from tuneworthy.training.recipe import Recipe, Suggestion
+    from tuneworthy.training.run import Progress, Training
     from tuneworthy.training.tokens import Encoded, TrainingRow
 
 Method = Literal["lora", "full"]
@@ -307,7 +307,8 @@ class Tuning:
 
     def _training(self, rate: float, seed: int, label: str, share: float) -> Training:
         from tuneworthy.training.checkpoints import checkpoint_folder
-        from tuneworthy.training.loop import Training, identify
+        from tuneworthy.training.loop import identify
+        from tuneworthy.training.run import Training
 
         recipe = self._recipe(rate, seed)
         out = self.bench.project.adapters / identify(self.base, recipe, self.encoded).digest[:24]
