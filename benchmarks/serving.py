@@ -81,9 +81,9 @@ def stub(folder: Path) -> tuple[Project, list[Release]]:
 
 
 @contextmanager
-def served(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`tuneworthy serve` in a process of its own."""
-    command = [sys.executable, "-m", "tuneworthy", "serve", str(folder), "--port", str(port), "--waiting", "400"]
+def served(folder: Path, port: int, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`tuneworthy serve` in a process of its own, with further options."""
+    command = [sys.executable, "-m", "tuneworthy", "serve", str(folder), "--port", str(port), "--waiting", "400", *more]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: _connects(port))
@@ -100,11 +100,11 @@ class Client:
         self.port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, content: str, model: str = "champion") -> tuple[int, dict[str, Any]]:
+    async def ask(self, content: str, model: str = "champion", **more: str) -> tuple[int, dict[str, Any]]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self._streams
-        body = json.dumps({"model": model, "messages": [{"role": "user", "content": content}]}).encode()
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": content}], **more}).encode()
         head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         head += f"content-length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
@@ -221,13 +221,13 @@ def _connects(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _memory_mb(process: subprocess.Popen[bytes]) -> float:
+def memory_mb(process: subprocess.Popen[bytes]) -> float:
     text = Path(f"/proc/{process.pid}/status").read_text()
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
@@ -242,15 +242,15 @@ def main() -> None:
         project, (one, two) = stub(Path(there) / "stub")
         for alias, release in (("champion", one), ("challenger", two)):
             service.deploy(project.folder, release.name, alias=alias, why="load test")
-        port = _free_port()
+        port = free_port()
         with served(project.folder, port) as process:
             until(lambda: len(_live(project)) == 2)
             single = asyncio.run(one_after_another(port))
             load = asyncio.run(many(port, clients=32, requests=5000))
-            before = _memory_mb(process)
+            before = memory_mb(process)
             names = [one.name, two.name]
             flips = asyncio.run(many(port, clients=200, requests=10_000, flips=flipper(project, names, 50)))
-            after = _memory_mb(process)
+            after = memory_mb(process)
             slow = asyncio.run(slow_clients(port))
             previous = deployments.before(deployments.read(project), "champion")
             seconds = recovery(project, port, previous)
@@ -280,11 +280,16 @@ def main() -> None:
         "kill -9, started again, until it answers": f"{back:.1f} s; what was live is live: {'yes' if same else 'NO'}",
         "a corrupted file in a release": f"refused: {refused}",
     }
-    table = "\n".join(
-        ["| what | measured |", "| --- | --- |", *(f"| {name} | {found} |" for name, found in rows.items())]
-    )
+    table = tabled(rows)
     write_part("serving", f"## Serving: load and faults\n\n{about()}\n\n{table}\n")
     sys.stdout.write(table + "\n")
+
+
+def tabled(rows: dict[str, str]) -> str:
+    """What was measured, as Markdown."""
+    return "\n".join(
+        ["| what | measured |", "| --- | --- |", *(f"| {name} | {found} |" for name, found in rows.items())]
+    )
 
 
 def about() -> str:

@@ -653,6 +653,24 @@ def release_deploy(
     printing.entry(found, folder, as_json=json)
 
 
+@release_app.command("replay")
+def release_replay(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Traces, or examples in any format that is read.", show_default="inputs of the suite"),
+    ] = None,
+    name: Annotated[str, typer.Option("--release", help="The challenger.", show_default="the newest")] = "",
+    against: Annotated[str, typer.Option(help="The other release.", show_default="the live champion")] = "",
+    folder: Annotated[Path, typer.Option("--folder", help="The use-case folder.", show_default="here")] = Path(),
+    json: Json = False,
+) -> None:
+    """Stored requests through two releases: agreement, form, length, time; scores where a person judged them."""
+    from tuneworthy import service
+    from tuneworthy.printing import traffic as printing
+
+    printing.replayed(service.replay(folder, file, name=name, against=against), folder, as_json=json)
+
+
 @release_app.command("traffic")
 def release_traffic(folder: Folder = Path(), json: Json = False) -> None:
     """Challenger beside champion on live traffic: agreement, failures, quality, and the days until a decision."""
@@ -682,6 +700,10 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8321,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; the next one gets 429.")] = 256,
     per_minute: Annotated[int, typer.Option(min=0, help="Requests of one key; 0 = no limit.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Longest time until an answer.")] = 60,
+    heartbeat: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between looks at whether what is live behaves as recorded.")
+    ] = 60,
     engine: Annotated[str, typer.Option(help="in_process, vllm, llama_cpp or openai_compatible.")] = "in_process",
     engine_url: Annotated[
         str, typer.Option(help="Attach to one that runs, e.g. http://127.0.0.1:8000/v1.", show_default="started here")
@@ -713,11 +735,13 @@ def serve(
         service.take_back_key(folder, drop_key)
         return
     sys.stderr.write(f"http://{host}:{port}/v1 (stop with Ctrl-C)\n")
-    limits = Limits(waiting=waiting, per_minute=per_minute)
+    limits = Limits(waiting=waiting, seconds=seconds, per_minute=per_minute)
     keeping = Keeping(traces, trace_content, trace_days)
     tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
-    choice = EngineChoice(engine, engine_url, engine_model, gguf, limits.seconds)
-    service.serve(folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell, engine=choice)
+    choice = EngineChoice(engine, engine_url, engine_model, gguf, seconds)
+    service.serve(
+        folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell, engine=choice, heartbeat=heartbeat
+    )
 
 
 @app.command()

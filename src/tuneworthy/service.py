@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tuneworthy import readiness
+from tuneworthy.data.read import read_examples
 from tuneworthy.errors import GateRefused
 from tuneworthy.flow import climb_without_training, last_run, open_bench
 from tuneworthy.ground import prepare
@@ -20,6 +21,7 @@ from tuneworthy.ladder import TRAINED, Listener
 from tuneworthy.models.local.files import resolve
 from tuneworthy.models.open import open_model
 from tuneworthy.project import open_project
+from tuneworthy.records import Example
 from tuneworthy.release import export as exporting
 from tuneworthy.release import package, verify
 from tuneworthy.release.export import Export
@@ -27,11 +29,13 @@ from tuneworthy.release.package import Release
 from tuneworthy.release.reproduce import Reproduction, compared, lay_out
 from tuneworthy.serving import deployments, keys, pairs
 from tuneworthy.serving import drill as drilling
+from tuneworthy.serving import replay as replaying
 from tuneworthy.serving.deployments import Entry
 from tuneworthy.serving.drill import Drill
-from tuneworthy.serving.engines import EngineChoice
+from tuneworthy.serving.engines import EngineChoice, InProcess
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.naming import require_name
+from tuneworthy.serving.replay import Replay
 from tuneworthy.serving.server import Server
 from tuneworthy.watch.traces import Keeping
 
@@ -169,6 +173,29 @@ def traffic(folder: Path) -> list[Traffic]:
     return found
 
 
+def replay(folder: Path, file: Path | None, *, name: str, against: str) -> Replay:
+    """Stored requests through two releases. `file`: traces or examples; None = the inputs of the locked suite.
+
+    Raises:
+        GateRefused: nothing is live that it could be compared with. DataError: the file cannot be read.
+        ModelError: a release cannot be opened here.
+    """
+    project = open_project(folder)
+    challenger = package.find(project, name)
+    live = against or deployments.live(deployments.read(project)).get(deployments.CHAMPION, "")
+    if not live:
+        raise GateRefused("nothing is live as champion", next="name a release to compare with: --against NAME")
+    champion = package.find(project, live)
+    if champion.name == challenger.name:
+        raise GateRefused(f"{champion.name} would be compared with itself", next="name another release: --release")
+    if file is None:
+        rows = tuple(Example(input=case.input, expected=None) for case in challenger.cases)
+    else:
+        rows = read_examples(file, project.usecase).examples
+    engine = InProcess(EngineChoice(), project)
+    return replaying.replay(rows, champion, challenger, engine)
+
+
 def history(folder: Path) -> Sequence[Entry]:
     """The deployment log, oldest first. Raises LogEdited."""
     return deployments.read(open_project(folder))
@@ -198,6 +225,7 @@ def serve(
     keeping: Keeping,
     tell: Callable[[str], None],
     engine: EngineChoice = EngineChoice(),  # noqa: B008  (frozen)
+    heartbeat: float = 60.0,
 ) -> None:
     """Answer requests until stopped. `keeping`: what is kept of answers.
 
@@ -210,4 +238,4 @@ def serve(
         raise GateRefused(
             "there is nothing to serve", why="no release was deployed", next="run: tuneworthy release deploy"
         )
-    Server(project, host, port, tell, limits, keeping=keeping, engine=engine).run()
+    Server(project, host, port, tell, limits, keeping=keeping, engine=engine, heartbeat=heartbeat).run()

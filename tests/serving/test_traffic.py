@@ -392,3 +392,29 @@ def test_what_traffic_says_is_printed(project, two, capsys):
     assert "judged pairs" in told.err
     assert json.loads(told.out)["challengers"][0]["pairs"] == 1
     assert settled(project) == one.name
+
+
+def test_stored_requests_go_through_both_and_are_scored_where_a_person_judged_them(project, two, tmp_path, capsys):
+    from tuneworthy.printing import traffic as printing
+
+    one, other = two
+    rows = [
+        {"input": {"message": f"{number}: the {word}"}, "expected": label}
+        for number in range(10)
+        for word, label in (("pipe", "plumbing"), ("fuse", "power"))
+    ]
+    file = tmp_path / "judged.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = service.replay(project.folder, file, name=other.name, against=one.name)
+    assert (found.found.pairs, found.found.same, found.judged.n) == (20, 20, 20)
+    printing.replayed(found, project.folder, as_json=True)
+    told = capsys.readouterr()
+    assert "same answer: 20 of 20" in told.err
+    assert json.loads(told.out)["judged"]["wins"] == 0
+    inputs = service.replay(project.folder, None, name=other.name, against=one.name)
+    assert inputs.judged is None
+    assert inputs.found.pairs == len(other.cases)
+    with pytest.raises(GateRefused, match="nothing is live"):
+        service.replay(project.folder, None, name=other.name, against="")
+    with pytest.raises(GateRefused, match="with itself"):
+        service.replay(project.folder, None, name=one.name, against=one.name)

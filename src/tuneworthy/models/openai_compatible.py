@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -134,7 +136,7 @@ class Endpoint:
         stopped = threading.Event()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         with (
-            httpx.Client(timeout=self._patience.timeout, headers=headers, trust_env=False) as client,
+            httpx.Client(timeout=self._patience.timeout, headers=headers, trust_env=False, verify=tls()) as client,
             ThreadPoolExecutor(self._patience.at_once) as pool,
         ):
             waiting = {pool.submit(self._ask, client, request, stopped): n for n, request in enumerate(requests)}
@@ -191,6 +193,12 @@ class Endpoint:
     def _wait(self, attempt: int, dice: random.Random) -> float:
         """Seconds, doubling, with a random part."""
         return self._patience.first_wait * 2.0**attempt * (1 + dice.random() / 2)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: reading them takes longer than a short answer."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _body(name: str, request: Request) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tuneworthy.printing import verdict
 from tuneworthy.printing.console import MET, REFUSED, machine, next_step, people
 from tuneworthy.service import Traffic
 from tuneworthy.serving.drill import Drill
 from tuneworthy.serving.pairs import LEAST, Found, Needed, Quality
+from tuneworthy.serving.replay import Replay
 
 
 def traffic(found: Sequence[Traffic], folder: Path, *, as_json: bool) -> None:
@@ -30,6 +32,21 @@ def traffic(found: Sequence[Traffic], folder: Path, *, as_json: bool) -> None:
         next_step(console, "release deploy --shadow 100%", folder, "let one answer copies that nobody sees")
     if as_json:
         machine({"challengers": [_plain(each) for each in found]})
+
+
+def replayed(found: Replay, folder: Path, *, as_json: bool) -> None:
+    """Both releases on the stored requests."""
+    console = people(as_json)
+    console.print(Text(found.challenger, style="bold"), f"beside {found.champion}")
+    compared(console, found.found)
+    if found.judged is None:
+        console.print("quality: not measured, as no row holds an answer that a person judged")
+    else:
+        verdict.told(console, found.judged)
+    next_step(console, "release deploy --shadow 100%", folder, "the same on live requests")
+    if as_json:
+        judged = None if found.judged is None else found.judged.model_dump(mode="json")
+        machine({"champion": found.champion, "challenger": found.challenger, **_sides(found.found), "judged": judged})
 
 
 def drilled(found: Drill, *, as_json: bool) -> int:
@@ -118,10 +135,16 @@ def _plain(each: Traffic) -> dict[str, object]:
     return {
         "entry": each.entry.model_dump(mode="json"),
         "champion": each.champion,
+        **_sides(found),
+        "quality": [{**quality._asdict(), "state": quality.state} for quality in (found.rated, found.scored)],
+        "needed": {**wanted._asdict(), "days": wanted.days, "margin": each.margin},
+    }
+
+
+def _sides(found: Found) -> dict[str, object]:
+    return {
         "pairs": found.pairs,
         "same": found.same,
         "failed": {"champion": found.failed[0], "challenger": found.failed[1]},
         "seconds": {"champion": found.seconds[0], "challenger": found.seconds[1]},
-        "quality": [{**quality._asdict(), "state": quality.state} for quality in (found.rated, found.scored)],
-        "needed": {**wanted._asdict(), "days": wanted.days, "margin": each.margin},
     }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -52,13 +53,20 @@ def _beside_the_bar(record: RunRecord) -> Table:
 
 def comparison(found: Comparison, *, as_json: bool) -> int:
     """Two arms; 0 when the candidate is better, 3 when it is not, 4 when that cannot be told."""
-    console = people(as_json)
+    told(people(as_json), found)
+    if as_json:
+        machine(found)
+    return outcome(found)
+
+
+def told(console: Console, found: Comparison) -> None:
+    """Difference, interval, test."""
     difference = found.difference
     limits = f"{points(difference.value)} points ({points_range(difference)})" if difference else "no interval"
     console.print(f"{found.candidate} against {found.reference}, n = {found.n}: {limits}")
     p = p_of(found)
-    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    console.print(f"{found.test}: {told}; {found.wins} cases better, {found.losses} worse")
+    chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    console.print(f"{found.test}: {chance}; {found.wins} cases better, {found.losses} worse")
     if found.dropped:
         console.print(f"{found.dropped} unscored cases left out; at worst {points(found.worst_case)} points")
     if found.note:
@@ -67,9 +75,6 @@ def comparison(found: Comparison, *, as_json: bool) -> int:
         console.print(_together(found.corpus), markup=False)
     if not found.registered:
         console.print("Exploratory: this contrast was not registered before the cases were opened.")
-    if as_json:
-        machine(found)
-    return outcome(found)
 
 
 def _together(c: CorpusDifference) -> str:

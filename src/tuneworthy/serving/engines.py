@@ -25,7 +25,7 @@ import httpx
 from tuneworthy.errors import ModelError
 from tuneworthy.models.local.files import weights_digest
 from tuneworthy.models.open import open_model
-from tuneworthy.models.openai_compatible import Endpoint, Patience, open_endpoint, require_allowed
+from tuneworthy.models.openai_compatible import Endpoint, Patience, open_endpoint, require_allowed, tls
 from tuneworthy.project import Project
 from tuneworthy.records import Completion, Message, Request
 from tuneworthy.release.package import Release
@@ -241,7 +241,7 @@ class Attached:
 
     def _asked(self, ask: Callable[[httpx.Client], httpx.Response], *, seconds: float) -> httpx.Response:
         try:
-            with httpx.Client(timeout=seconds, trust_env=False) as client:
+            with httpx.Client(timeout=seconds, trust_env=False, verify=tls()) as client:
                 return ask(client)
         except httpx.HTTPError as error:
             raise EngineAway(
