@@ -40,7 +40,11 @@ class Bm25:
 
 def ranked(passages: tuple[Passage, ...], scores: np.ndarray, top_k: int) -> list[Passage]:
     """The `top_k` passages with the highest scores; equal scores keep the order of the documents."""
-    order = np.argsort(-scores, kind="stable")[:top_k]
+    if 0 < top_k < len(scores):  # sorting all of them would take longer than scoring them
+        near = np.flatnonzero(scores >= np.partition(scores, -top_k)[-top_k])
+        order = near[np.argsort(-scores[near], kind="stable")][:top_k]
+    else:
+        order = np.argsort(-scores, kind="stable")[:top_k]
     return [passages[i].model_copy(update={"score": float(scores[i])}) for i in order]
 
 
