@@ -36,6 +36,9 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(BIN)/python -m benchmarks.plan
 	$(BIN)/python -m benchmarks.serving
 	$(RACES)/python -m benchmarks.data_peers
+	$(RACES)/python -m benchmarks.measuring
+	$(RACES)/python -m benchmarks.retrieval
+	$(RACES)/python -m benchmarks.decision
 
 peers: $(PEERS)/installed  ## a second environment with the tools that `make bench` races against
 

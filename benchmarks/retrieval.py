@@ -209,6 +209,7 @@ def dense(documents: int, queries: int, rounds: int) -> list[Outcome]:
         lambda n: [int(i) for i in collection.query(query_embeddings=wanted[n : n + 1], n_results=TOP)["ids"][0]]
     )
     flats = one_by_one(lambda n: [int(i) for i in index.search(wanted[n : n + 1], TOP)[1][0]])
+    together = f"dense, {queries} queries together over {documents:,} × {DIMENSIONS}"
     queried = f"dense, {queries} queries one by one over {documents:,} × {DIMENSIONS}"
     indexed = f"dense, index {documents:,} × {DIMENSIONS}"
     build = lambda: Dense(passages, Known(known))  # noqa: E731
@@ -216,6 +217,23 @@ def dense(documents: int, queries: int, rounds: int) -> list[Outcome]:
         race(indexed, "Chroma", build, lambda: chroma(held), nothing, rounds=min(2, rounds)),
         race(queried, "Chroma", mine, chromas, recall, rounds=rounds, note="in memory, ef_search 400"),
         race(queried, "FAISS flat", mine, flats, recall, rounds=rounds),
+        race(
+            together,
+            "Chroma",
+            lambda: [[int(p.id) for p in best] for best in ours.search_all(asked, TOP)],
+            lambda: [list(map(int, ids)) for ids in collection.query(query_embeddings=wanted, n_results=TOP)["ids"]],
+            recall,
+            rounds=rounds,
+            note="in memory, ef_search 400",
+        ),
+        race(
+            together,
+            "FAISS flat",
+            lambda: [[int(p.id) for p in best] for best in ours.search_all(asked, TOP)],
+            lambda: index.search(wanted, TOP)[1].tolist(),
+            recall,
+            rounds=rounds,
+        ),
     ]
 
 

@@ -31,7 +31,7 @@ from tuneworthy.records import (
     TunedRef,
 )
 from tuneworthy.retrievers.examples import NearestExamples, query_text
-from tuneworthy.seams import Embedder, Model, Retriever, Tunable
+from tuneworthy.seams import Embedder, Model, Retriever, SearchesMany, Tunable
 from tuneworthy.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -72,11 +72,14 @@ class Answerer:
         self.model = self._tuned_model()
         self._retriever = self._open_retriever()
         self._passages_of_shots: dict[str, Sequence[Passage]] = {}
+        self._found: dict[str, list[Passage]] = {}
+        """what was found for the inputs of the latest call"""
 
     def answer(self, inputs: Sequence[Input], on_done: Callable[[int, Answer], None] | None = None) -> list[Answer]:
         """One answer per input, in order; a failure is an Answer with `error`. `on_done` as they come."""
         if self.candidate.classifier is not None:
             return self._classify(inputs, on_done)
+        self._find(inputs)
         found = [self.passages(row) for row in inputs]
         requests = [self.request(row, passages) for row, passages in zip(inputs, found, strict=True)]
 
@@ -124,7 +127,17 @@ class Answerer:
         """The passages put before the model for one input; none without a retriever."""
         if self._retriever is None or self.candidate.retriever is None:
             return []
-        return self._retriever.search(query_text(row), self.candidate.retriever.top_k)
+        query = query_text(row)
+        known = self._found.get(query)
+        return self._retriever.search(query, self.candidate.retriever.top_k) if known is None else known
+
+    def _find(self, inputs: Sequence[Input]) -> None:
+        """Search for all inputs of a call at once, where the retriever can: then texts are embedded in batches."""
+        self._found = {}
+        if self.candidate.retriever is not None and isinstance(self._retriever, SearchesMany):
+            queries = list(dict.fromkeys(query_text(row) for row in inputs))
+            found = self._retriever.search_all(queries, self.candidate.retriever.top_k)
+            self._found = dict(zip(queries, found, strict=True))
 
     def _shown_with(self, shot: Example) -> Sequence[Passage]:
         """The passages of a worked example: a candidate that reads shows how one reads."""

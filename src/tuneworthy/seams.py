@@ -130,6 +130,15 @@ class Retriever(Protocol):
 
 
 @runtime_checkable
+class SearchesMany(Protocol):
+    """A retriever that is quicker with many queries at once."""
+
+    def search_all(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """What `search` finds for each query, up to rounding."""
+        ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Turns texts into unit vectors."""
 

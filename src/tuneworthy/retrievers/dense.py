@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tuneworthy.content import digest
@@ -9,6 +11,9 @@ from tuneworthy.records import Passage
 from tuneworthy.retrievers.bm25 import ranked
 from tuneworthy.retrievers.documents import passages_digest
 from tuneworthy.seams import Embedder
+
+AT_ONCE = 256
+"""queries: bounds memory"""
 
 
 class Dense:
@@ -28,4 +33,12 @@ class Dense:
 
     def search(self, query: str, top_k: int) -> list[Passage]:
         """The best passages, best first; ties by passage order."""
-        return ranked(self.passages, self.scores(query), top_k)
+        return self.search_all([query], top_k)[0]
+
+    def search_all(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """The same for many queries: one product reads the passages once for all of them."""
+        found = []
+        for at in range(0, len(queries), AT_ONCE):
+            scores_QP = self._embedder.embed(queries[at : at + AT_ONCE]) @ self._vectors.T
+            found += [ranked(self.passages, scores_P, top_k) for scores_P in scores_QP]
+        return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tuneworthy.content import digest
@@ -20,6 +22,7 @@ class Hybrid:
 
     def __init__(self, passages: tuple[Passage, ...], embedder: Embedder) -> None:
         self.passages = passages
+        self._embedder = embedder
         self._parts = (Bm25(passages), Dense(passages, embedder))
         self.digest = digest(["hybrid", *(part.digest for part in self._parts)])
 
@@ -30,3 +33,8 @@ class Hybrid:
             order = np.argsort(-part.scores(query), kind="stable")
             fused[order] += 1.0 / (_K + 1 + np.arange(len(order)))
         return ranked(self.passages, fused, top_k)
+
+    def search_all(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """The same for many queries, which are embedded together first."""
+        self._embedder.embed(queries)  # the embedder keeps them
+        return [self.search(query, top_k) for query in queries]
