@@ -39,6 +39,7 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(RACES)/python -m benchmarks.measuring
 	$(RACES)/python -m benchmarks.retrieval
 	$(RACES)/python -m benchmarks.decision
+	$(RACES)/python -m benchmarks.training
 
 peers: $(PEERS)/installed  ## a second environment with the tools that `make bench` races against
 

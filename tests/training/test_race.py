@@ -11,9 +11,9 @@ from benchmarks.training_shapes import Work  # noqa: E402
 
 def test_t2_ours_and_trl_end_in_the_same_adapters():
     works = [
-        (Work("shared", 40, 24, steps=3, shape="tiny"), (OURS, TUNED, DEFAULT)),
-        (Work("nothing shared", 0, 24, steps=3, shape="tiny"), (OURS, TUNED)),
-        (Work("six runs", 40, 24, steps=2, runs=6, shape="tiny"), (OURS, APART, TUNED)),
+        (Work("shared", 40, 24, steps=3, shape="tiny"), (OURS, TUNED), (DEFAULT,)),
+        (Work("nothing shared", 0, 24, steps=3, shape="tiny"), (OURS, TUNED), ()),
+        (Work("six runs", 40, 24, steps=2, runs=6, shape="tiny"), (), (OURS, APART, TUNED)),
     ]
     cells = race(works, "cpu", "fp32", 1.0)
     for cell in cells:
