@@ -330,6 +330,13 @@ TABLE: list[tuple[str, dict[str, Any], str, str | None, str]] = [
         "wording alone moves the prompt from 40.0 % to 62.0 %",
     ),
     ("a wording moves less", {"wordings": Wordings(scores=(0.4, 0.59, 0.5), n=80)}, "tune", "lora", "lora"),
+    (
+        "the extremes of many wordings differ by chance",
+        {"wordings": Wordings(scores=(0.4, 0.62, *[0.5] * 8), n=80)},
+        "tune",
+        "lora",
+        "lora",
+    ),
     ("wordings differ by chance", {"wordings": Wordings(scores=(0.4, 0.65), n=20)}, "tune", "lora", "lora"),
     (
         "wrong labels could be the gain",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
+from scipy.stats import norm
 
 from tuneworthy.measure import statistics
 from tuneworthy.measure.compare import GainSplit
@@ -22,6 +23,11 @@ ASSUMED_DISCORDANCE = 0.2
 """share of cases on which two arms differ, assumed for planning where none was measured"""
 MOST_CASES = 1_000_000
 """beyond this the number of cases is no longer an answer"""
+
+FEW_WORDINGS = 3
+"""as many as the prompt lever makes of one instruction"""
+ENOUGH_WORDINGS = 10
+"""wordings from which a straw man deceives in at most one of twenty simulated projects"""
 
 BarState = Literal["met", "missed", "unclear"]
 
@@ -66,10 +72,12 @@ class Wordings(Record):
     @property
     def spread(self) -> float:
         """Best minus worst; 0 where chance explains it: two standard errors of two arms that are right or wrong
-        (graded scores vary less, and so do paired cases)."""
-        low, high = min(self.scores), max(self.scores)
+        (graded scores vary less, and so do paired cases). From four wordings on the level is shared among their pairs,
+        so that who tries more is not held to more."""
+        low, high, tried = min(self.scores), max(self.scores), len(self.scores)
         error = math.sqrt((low * (1 - low) + high * (1 - high)) / self.n)
-        return high - low if high - low > 2 * error else 0.0
+        most = 2.0 if tried <= FEW_WORDINGS else float(norm.isf(0.025 / math.comb(tried, 2)))
+        return high - low if high - low > most * error else 0.0
 
 
 class Evidence(Record):

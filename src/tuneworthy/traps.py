@@ -77,7 +77,7 @@ def _straw_man(facts: Facts, contest: Comparison) -> Iterator[Obstacle]:
         low, high = percent(min(wordings.scores)), percent(max(wordings.scores))
         yield Obstacle(
             f"wording alone moves the prompt from {low} to {high} on development cases, as much as training gains",
-            "work on the prompt first: another instruction may do as well",
+            "work on the prompt first: another instruction may do as well (usecase.toml: wordings)",
         )
 
 

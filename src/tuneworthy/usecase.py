@@ -261,6 +261,8 @@ class UseCase(Record):
     """who asks, and what they do with the answer; the gate use_case wants it"""
     instruction: Annotated[str, Field(min_length=10)]
     """what the model is asked to do, as you would tell a colleague"""
+    wordings: tuple[Annotated[str, Field(min_length=10)], ...] = ()
+    """the same instruction in other words, each tried as well; ten in all keep a poor one from being the reference"""
     privacy: Privacy = "on_premises"
     """how far data may travel; on_premises: not to another host"""
     input: dict[str, InputField]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from tuneworthy.evidence import (
+    ENOUGH_WORDINGS,
     ArmSummary,
     BarState,
     Evidence,
@@ -419,7 +420,8 @@ def _not_measured(facts: Facts) -> tuple[str, ...]:
         found += [] if facts.split else ["format and content of the gain"]
         found += [] if e.retention else ["what training did to other abilities"]
         found += [] if e.wrong_labels else ["how many expected outputs are wrong"]
-        found += [] if e.wordings is None else ["instructions other than yours"]
+        if e.wordings and len(e.wordings.scores) < ENOUGH_WORDINGS:
+            found.append(f"instructions other than yours ({len(e.wordings.scores)} wordings tried)")
     return (*found, *e.unmeasured)
 
 

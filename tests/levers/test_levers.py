@@ -75,6 +75,16 @@ def test_prompt_takes_the_phrasing_that_does_best(bench, best):
     assert {r.case for r in at.dev_arms["prompt"].results} == {case.id for case in at.dev}
 
 
+def test_wordings_that_the_user_gave_are_tried_and_built_on(bench):
+    given = [f"Say in your own way {n}: whose task is it?" for n in range(7)]
+    change = [("[input.message]", f"wordings = {json.dumps(given)}\n[input.message]")]
+    at = bench(lambda request: right(request) if "own way 5" in request.messages[0].content else "none", change=change)
+    result = propose(at, PromptLever)
+    assert (result.reason, len(result.trials)) == ("wording 6", 10)
+    assert at.found["prompt"].prompt.instruction.startswith(given[5])
+    assert "Labels: plumbing" in at.found["prompt"].prompt.instruction
+
+
 def test_equal_phrasings_go_to_the_plain_one(bench):
     assert propose(bench(right), PromptLever).reason == "plain"
 

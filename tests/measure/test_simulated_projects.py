@@ -110,6 +110,11 @@ def test_a_poor_wording_is_seen_where_wordings_differ() -> None:
     assert caught < 0.7 * fooled
 
 
+def test_ten_wordings_leave_few_straw_men() -> None:
+    one = partial(poor_wordings, guarded=True, tried_ones=10)
+    assert seldom_false(simulate("ten", Truth({}, bar=0.62), 100, seed=5, projects=PROJECTS, one=one))
+
+
 def test_the_search_for_leaks_finds_copies() -> None:
     assert left_after_the_guard("copied") == 0.0
     assert left_after_the_guard("one word in ten changed") < 0.35

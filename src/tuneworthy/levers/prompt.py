@@ -12,7 +12,8 @@ from tuneworthy.usecase import Output, UseCase
 
 
 class PromptLever:
-    """Three phrasings on the development split; the best one is also what later levers build on."""
+    """Three phrasings, and the other wordings that the user gave, on the development split; the best one is also what
+    later levers build on."""
 
     name = "prompt"
     trains = False
@@ -39,6 +40,10 @@ def phrasings(usecase: UseCase) -> tuple[Prompt, ...]:
         Prompt(name="plain", instruction=f"{usecase.instruction}\n{contract}".strip()),
         Prompt(name="reminded", instruction=f"{usecase.instruction}\n{contract}".strip(), reminder=short),
         Prompt(name="after", instruction=usecase.instruction, reminder=contract or short),
+        *(
+            Prompt(name=f"wording {number}", instruction=f"{text}\n{contract}".strip())
+            for number, text in enumerate(usecase.wordings, start=1)
+        ),
     )
 
 
