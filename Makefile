@@ -35,6 +35,7 @@ bench: $(VENV)/installed  ## measured: writes benchmarks/RESULTS.md and docs/con
 	$(BIN)/python -m benchmarks.price
 	$(BIN)/python -m benchmarks.plan
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.drift
 	$(RACES)/python -m benchmarks.data_peers
 	$(RACES)/python -m benchmarks.measuring
 	$(RACES)/python -m benchmarks.retrieval

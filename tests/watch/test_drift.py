@@ -45,6 +45,14 @@ def test_numbers_are_compared_by_kolmogorov_smirnov():
     assert found.told == f"median {np.median(one):.3g} → {np.median(two):.3g}"
 
 
+def test_what_moves_away_from_a_value_that_most_have_is_seen():
+    """As the share of unknown words, which is 0 for most inputs."""
+    one, two = np.zeros(500), np.append(np.zeros(60), np.full(40, 0.5))
+    found = shift("unknown_words", one, two, alpha=0.001)
+    assert found.p < 1e-6
+    assert found.psi > 1
+
+
 def test_few_classes_are_counted_out_and_agree_with_enumeration():
     """4 of 5 against 1 of 95: the limit distribution says 2e-23, the hypergeometric one 2e-5."""
     one, two = values(["a"] * 94 + ["b"]), values(["a"] + ["b"] * 4)

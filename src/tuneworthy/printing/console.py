@@ -37,7 +37,7 @@ def next_step(console: Console, verb: str, folder: Path, why: str, options: str 
 
 def named(console: Console, name: str, text: str) -> None:
     """A line with its name before it; lines without one stand below it."""
-    console.print(Text(f"{name:<10}", style="dim"), Text(text), sep="", soft_wrap=True)
+    console.print(Text(f"{name:<9} ", style="dim"), Text(text), sep="", soft_wrap=True)
 
 
 def grid(*columns: tuple[str, Literal["left", "right"]]) -> Table:

@@ -132,7 +132,7 @@ def shift(feature: str, reference: Values, window: Values, *, alpha: float, seed
     else:
         p = float(ks_2samp(reference, window, method="asymp").pvalue)
         moved = psi(*_binned(reference, window))
-        told = f"median {_number(np.median(reference))} → {_number(np.median(window))}"
+        told = _centre(reference, window)
     return Shift(feature=feature, n=size(window), reference=size(reference), p=p, psi=round(moved, 4), told=told)
 
 
@@ -192,7 +192,9 @@ def texts_apart(reference: Sequence[str], window: Sequence[str], *, seed: int = 
 
 def psi(one: np.ndarray, two: np.ndarray) -> float:
     """Population stability index of two rows of counts, its mean under no change taken off; half a count is added to
-    each cell, so that an empty one stays finite."""
+    each cell, so that an empty one stays finite. Cells that are empty in both are none."""
+    some = one + two > 0
+    one, two = one[some], two[some]
     a, b = one + 0.5, two + 0.5
     p, q = a / a.sum(), b / b.sum()
     raw = float(((p - q) * np.log(p / q)).sum())
@@ -200,10 +202,13 @@ def psi(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def _binned(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts between the deciles of the reference; where values repeat, fewer bins."""
-    edges = np.unique(np.quantile(one, np.linspace(0, 1, BINS + 1)[1:-1]))
-    bins = len(edges) + 1
-    return tuple(np.bincount(np.searchsorted(edges, v, side="right"), minlength=bins) for v in (one, two))  # type: ignore[return-value]
+    """Counts between the deciles of the reference. A value that is several deciles at once, as 0 often is, gets a bin
+    of its own, so that what moves away from it is seen."""
+    deciles = np.quantile(one, np.linspace(0, 1, BINS + 1)[1:-1])
+    edges, times = np.unique(deciles, return_counts=True)
+    edges = np.sort(np.append(edges, np.nextafter(edges[times > 1], np.inf)))
+    counted = [np.bincount(np.searchsorted(edges, v, side="right"), minlength=len(edges) + 1) for v in (one, two)]
+    return counted[0], counted[1]
 
 
 def _joined(parts: Sequence[Values]) -> Values:
@@ -244,6 +249,12 @@ def _moved(table: np.ndarray, names: Sequence[str]) -> str:
     grown = (shares[1] - shares[0]).round(6).tolist()
     most = max(range(len(names)), key=lambda n: (abs(grown[n]), grown[n]))
     return f"{names[most]!r} {100 * shares[0, most]:.1f} % → {100 * shares[1, most]:.1f} %"
+
+
+def _centre(one: np.ndarray, two: np.ndarray) -> str:
+    """Medians; means where the median did not move."""
+    name, of = ("median", np.median) if np.median(one) != np.median(two) else ("mean", np.mean)
+    return f"{name} {_number(of(one))} → {_number(of(two))}"
 
 
 def _number(value: float) -> str:

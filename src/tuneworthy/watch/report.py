@@ -397,7 +397,7 @@ def _not_measured(
         yield "cost: prices.toml names no price of this model's tokens"
     if not n:
         yield "accuracy: no feedback came (POST /v1/feedback)"
-    if texts is None:
+    if texts is None and not waits:
         yield f"texts by a classifier: fewer than {LEAST_TEXTS} are kept (tuneworthy serve --trace-content)"
     if stale is None and release.manifest.candidate.retriever is not None:
         yield "stale facts: the use case has no documents any more"
