@@ -1,4 +1,4 @@
-"""Simulated projects: how often is the whole decision wrong? `python -m benchmarks.statistics`
+"""Simulated projects: how often is the whole decision wrong? `python -m benchmarks.statistics` (--quick: only a look)
 
 Each project has a known truth. Its arms are drawn case by case, then it goes the product's own way: reference chosen on
 development cases → compare → evidence → decide. No model is asked. Writes docs/concepts/simulated-projects.md.
@@ -231,10 +231,10 @@ def _summary(arm: Arm, drawn: dict[str, Drawn], truth: Truth) -> ArmSummary:
 
 
 def simulate(
-    what: str, truth: Truth, n: int, *, seed: int, one: Callable[..., Outcome] = project, projects: int = PROJECTS
+    what: str, truth: Truth, n: int, *, seed: int, one: Callable[..., Outcome] = project, projects: int = 0
 ) -> Row:
-    """Many projects of one truth."""
-    rng = np.random.default_rng(seed)
+    """Many projects of one truth; as many as the table takes where no number is given."""
+    rng, projects = np.random.default_rng(seed), projects or PROJECTS
     outcomes = [one(truth, n, rng) for _ in range(projects)]
     gain = truth.gains.get("lora", Gain())
     plain = Truth(truth.gains, truth.right, truth.bar)
@@ -518,9 +518,15 @@ def _percent(share: float | None) -> str:
 
 
 def main() -> None:
-    """Simulate and write the page."""
-    started = time.perf_counter()
+    """Simulate and write the page; with --quick a few projects a line, only printed."""
+    global PROJECTS
+    started, quick = time.perf_counter(), "--quick" in sys.argv
+    if quick:
+        PROJECTS = 6
     tables = list(rows())
+    if quick:
+        sys.stdout.write(f"{page(tables, time.perf_counter() - started)}\n")
+        return
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(tables, time.perf_counter() - started), "utf-8")
     sys.stdout.write(f"Written: {PAGE} ({time.perf_counter() - started:.0f} s)\n")
