@@ -69,9 +69,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise storage_error(error, path) from error
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line and flush it to the disk. A torn last line of a killed process is closed first, for readers
-    to skip; it never swallows the next one."""
+def append_line(path: Path, line: str, *, to_disk: bool = True) -> None:
+    """Append one line. A torn last line of a killed process is closed first, for readers to skip; it never swallows
+    the next one.
+
+    Args:
+        to_disk: wait until the disk has it. Without that a killed process loses nothing, a power cut the latest lines.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -81,7 +85,8 @@ def append_line(path: Path, line: str) -> None:
                     file.write(b"\n")
             file.write(line.encode("utf-8", "surrogatepass") + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if to_disk:
+                os.fsync(file.fileno())
     except OSError as error:
         raise storage_error(error, path) from error
 

@@ -31,7 +31,8 @@ class AnswerStore:
         if answer.error is None:
             name = digest(dict(row))
             self._kept[name] = answer
-            append_line(self._file, json.dumps({"input": name, "answer": answer.model_dump(mode="json")}))
+            line = json.dumps({"input": name, "answer": answer.model_dump(mode="json")})
+            append_line(self._file, line, to_disk=False)  # what a power cut takes is asked again
 
 
 def _read(file: Path) -> list[tuple[str, Answer]]:

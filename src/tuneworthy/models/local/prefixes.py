@@ -17,13 +17,13 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 SHORTEST = 16
-"""tokens; a shorter piece is not worth computing apart"""
+"""tokens; a shorter piece is not read apart"""
 KEPT_BYTES = 512 * 2**20
 """keys and values of all pieces of one call: bounds memory"""
 BATCH_BYTES = 1024 * 2**20
 """keys and values of one batch, its answers included: bounds memory"""
 BATCH_ROWS = 64
-"""Above, small models gain nothing on two cores: see docs/concepts/engine.md."""
+"""rows of one batch"""
 BATCH_TOKENS = 8192
 """tokens that go through the network at once: bounds memory"""
 
