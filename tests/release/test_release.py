@@ -230,6 +230,19 @@ def test_a_weakened_adapter_is_told_by_its_answers_or_its_log_probabilities(made
     assert "failed" in {check.state for check in checks}
 
 
+def test_a_change_that_flips_no_answer_is_told_by_the_answers_in_doubt(made):
+    project, release = made
+    model = open_model(release.usecase, project.folder)
+    candidate, mark = release.manifest.candidate, release.manifest.fingerprint
+    weak = candidate.model_copy(update={"adapter": candidate.adapter.model_copy(update={"scale": 0.998})})
+    checks = fingerprint.check(mark, Answerer(weak, release.answerer(model).sources))
+    states = {check.what: check.state for check in checks}
+    assert states["doubt as recorded"] == "failed"
+    assert states["answers as recorded"] == "passed"
+    older = mark.model_copy(update={"doubtful": ()})
+    assert fingerprint.check(older, release.answerer(model))[-1].state == "not measured"
+
+
 def test_another_prompt_is_told(made):
     project, release = made
     model = open_model(release.usecase, project.folder)

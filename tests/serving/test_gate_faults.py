@@ -183,7 +183,7 @@ def test_a_quantised_base_is_refused(made, without_hashes):
     change(made[0].folder / "base" / "model.safetensors", int8)
     action, why = asked_for(*made)
     assert action == "refused"
-    assert "answers as recorded: " in why
+    assert "doubt as recorded: log-probabilities of 16 unsure answers differ by" in why
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])

@@ -74,6 +74,8 @@ class Fingerprint(Record):
     prompt: str
     """the first question as the chat template writes it; empty where the template is not here"""
     probes: tuple[Probe, ...]
+    doubtful: tuple[Probe, ...] = ()
+    """the answers that it is least sure of: rounded weights show there first; none in releases of earlier versions"""
     must_differ: bool
     """weights were trained, so answers must differ from the untrained ones where they did"""
 

@@ -3,7 +3,8 @@
     files        every hash of the manifest, and of the base model
     prompt       rendered by the template byte for byte as recorded
     effect       answers differ from the untrained model's where they must
-    answers      as recorded, with the recorded log-probabilities where the engine tells them
+    answers      as recorded, and with the recorded log-probabilities where the engine tells them
+    doubt        those of the answers that it was least sure of, where small changes of the weights show first
     suite        a part of the locked suite through the real endpoint scores within the offline interval
 
 The order is that of evidence/operations, 2.3. Nothing is routed to a release that fails one of them.
