@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
-import numpy as np
 from pydantic import JsonValue
 
 from tuneworthy.content import append_line, canonical_json, digest, write_whole
@@ -27,8 +27,6 @@ from tuneworthy.data.files import read_rows
 from tuneworthy.data.unlabelled import Taken, ToLabel
 from tuneworthy.data.values import Expected
 from tuneworthy.errors import DataError, Problem
-from tuneworthy.measure.agreement import cohens_kappa
-from tuneworthy.measure.statistics import wilson
 from tuneworthy.project import Project
 from tuneworthy.records import Interval, Record
 
@@ -165,12 +163,19 @@ class Desk:
 
     def agreement(self) -> Agreed:
         """Of the two people who labelled a row first, before anybody decided."""
+        from tuneworthy.measure.agreement import (
+            cohens_kappa,  # scipy takes a second, and the first page needs none of it
+        )
+        from tuneworthy.measure.statistics import wilson
+
         self._look()
         pairs = [(first.expected, second.expected) for first, second, *_ in self._doubles()]
         same = sum(_same(a, b) for a, b in pairs)
         labels = self.project.usecase.output.labels
         kappa = None
         if labels and pairs:
+            import numpy as np
+
             place = {label: number for number, label in enumerate(labels)}
             table = np.zeros((len(labels), len(labels)))
             for a, b in pairs:
@@ -373,4 +378,4 @@ def _pace(log: Sequence[Label]) -> float | None:
         if entry.action == "label" and entry.by in last and 0 < (gap := (at - last[entry.by]).total_seconds()) < 300:
             gaps.append(gap)
         last[entry.by] = at
-    return float(np.median(gaps)) if gaps else None
+    return median(gaps) if gaps else None

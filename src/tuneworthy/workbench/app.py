@@ -21,8 +21,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
@@ -30,62 +32,64 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tuneworthy.data import decisions
-from tuneworthy.data.decisions import Decision
-from tuneworthy.data.findings import CheckReport
-from tuneworthy.data.labelled import Desk
 from tuneworthy.errors import GateRefused, TuneworthyError
 from tuneworthy.project import Project
-from tuneworthy.workbench import blind, compare, door, home, label, live, review, rows, running, suite, usecase, verdict
+from tuneworthy.workbench import door
 from tuneworthy.workbench.door import Door, Refused
-from tuneworthy.workbench.rows import RowIndex
-from tuneworthy.workbench.running import Runner
 from tuneworthy.workbench.visit import Visit
+
+if TYPE_CHECKING:
+    from tuneworthy.data.decisions import Decision
+    from tuneworthy.data.findings import CheckReport
+    from tuneworthy.data.labelled import Desk
+    from tuneworthy.workbench.rows import RowIndex
+    from tuneworthy.workbench.running import Runner
 
 Page = Callable[[Visit], Awaitable[Response]]
 
-GET: dict[str, Page] = {
-    "/": home.page,
-    "/gates": home.gates,
-    "/usecase": usecase.page,
-    "/label": label.page,
-    "/label/differences": label.differences,
-    "/rows": rows.page,
-    "/review": review.page,
-    "/review/rows/{kind}": review.finding,
-    "/review/judge/{which}": review.judge,
-    "/suite": suite.page,
-    "/run": running.page,
-    "/run/events": running.events,
-    "/compare": compare.page,
-    "/blind": blind.page,
-    "/blind/result": blind.result,
-    "/verdict": verdict.page,
-    "/report": verdict.report,
-    "/live": live.page,
+GET: dict[str, str] = {
+    "/": "home.page",
+    "/gates": "home.gates",
+    "/usecase": "usecase.page",
+    "/label": "label.page",
+    "/label/differences": "label.differences",
+    "/rows": "rows.page",
+    "/review": "review.page",
+    "/review/rows/{kind}": "review.finding",
+    "/review/judge/{which}": "review.judge",
+    "/suite": "suite.page",
+    "/run": "running.page",
+    "/run/events": "running.events",
+    "/compare": "compare.page",
+    "/blind": "blind.page",
+    "/blind/result": "blind.result",
+    "/verdict": "verdict.page",
+    "/report": "verdict.report",
+    "/live": "live.page",
 }
-POST: dict[str, Page] = {
-    "/settings": home.settings,
-    "/usecase": usecase.save,
-    "/usecase/check": usecase.check,
-    "/label": label.put,
-    "/label/undo": label.undo,
-    "/label/check": label.check,
-    "/label/decide": label.decide,
-    "/label/take": label.take,
-    "/review/check": review.check,
-    "/review/drop": review.drop,
-    "/review/undo": review.undo,
-    "/review/judge/{which}": review.put,
-    "/review/fix": review.repair,
-    "/suite/build": suite.build,
-    "/suite/lock": suite.lock,
-    "/run/start": running.start,
-    "/run/stop": running.stop,
-    "/blind/start": blind.start,
-    "/blind": blind.vote,
-    "/live/rollback": live.rollback,
+POST: dict[str, str] = {
+    "/settings": "home.settings",
+    "/usecase": "usecase.save",
+    "/usecase/check": "usecase.check",
+    "/label": "label.put",
+    "/label/undo": "label.undo",
+    "/label/check": "label.check",
+    "/label/decide": "label.decide",
+    "/label/take": "label.take",
+    "/review/check": "review.check",
+    "/review/drop": "review.drop",
+    "/review/undo": "review.undo",
+    "/review/judge/{which}": "review.put",
+    "/review/fix": "review.repair",
+    "/suite/build": "suite.build",
+    "/suite/lock": "suite.lock",
+    "/run/start": "running.start",
+    "/run/stop": "running.stop",
+    "/blind/start": "blind.start",
+    "/blind": "blind.vote",
+    "/live/rollback": "live.rollback",
 }
+"""address → module of this room and its function; loaded when it is first asked for, since some need torch"""
 STATIC = {"workbench.css": "text/css", "workbench.js": "text/javascript"}
 
 
@@ -107,20 +111,28 @@ class Workbench:
     @cached_property
     def desk(self) -> Desk:
         """The labelling queue."""
+        from tuneworthy.data.labelled import Desk
+
         return Desk(self.project)
 
     @cached_property
     def index(self) -> RowIndex:
         """The examples, to be searched."""
+        from tuneworthy.workbench.rows import RowIndex
+
         return RowIndex(self.project)
 
     @cached_property
     def runner(self) -> Runner:
         """The main job in a process of its own."""
+        from tuneworthy.workbench.running import Runner
+
         return Runner(self.project)
 
     def decisions(self) -> tuple[Decision, ...]:
         """The last decisions about rows, newest first."""
+        from tuneworthy.data import decisions
+
         return decisions.read(self.project.decisions_file)[:-21:-1]
 
     def reload(self) -> None:
@@ -131,8 +143,8 @@ class Workbench:
 
     def app(self) -> Starlette:
         """The web application."""
-        routes = [Route(path, self._answer(page), methods=["GET"]) for path, page in GET.items()]
-        routes += [Route(path, self._answer(page), methods=["POST"]) for path, page in POST.items()]
+        routes = [Route(path, self._answer(name), methods=["GET"]) for path, name in GET.items()]
+        routes += [Route(path, self._answer(name), methods=["POST"]) for path, name in POST.items()]
         routes += [Route(f"/static/{name}", self._static(name, kind)) for name, kind in STATIC.items()]
         return Starlette(routes=routes)
 
@@ -140,27 +152,29 @@ class Workbench:
         """A link that opens one browser."""
         return f"http://127.0.0.1:{self.port}/?token={self.door.invite()}"
 
-    def _answer(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _answer(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             visit = Visit(self, request)
             try:
                 welcome = self.door.welcome(request)
                 if welcome is None:
                     self.door.check(request)
-                    response = await self._page(page, visit)
+                    response = await self._page(name, visit)
                 else:
                     response = welcome
             except Refused as error:
                 response = door.refusal(error)
             except ClientDisconnect:
                 response = Response(status_code=400)
-            for name, value in door.HEADERS.items():
-                response.headers.setdefault(name, value)
+            for header, value in door.HEADERS.items():
+                response.headers.setdefault(header, value)
             return response
 
         return answer
 
-    async def _page(self, page: Page, visit: Visit) -> Response:
+    async def _page(self, name: str, visit: Visit) -> Response:
+        module, function = name.split(".")
+        page: Page = getattr(import_module(f"tuneworthy.workbench.{module}"), function)
         try:
             return await page(visit)
         except TuneworthyError as error:

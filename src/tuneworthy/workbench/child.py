@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,12 +17,16 @@ from tuneworthy.project import open_project
 from tuneworthy.records import Comparison
 from tuneworthy.runs import ArmReport
 
+STEP_EVERY = 0.25
+"""seconds between two lines about progress within one lever"""
+
 
 class Teller:
     """Listens to the ladder and writes one JSON object a line."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
+        self._told = 0.0
 
     def tell(self, what: str, **values: Any) -> None:
         """One event."""
@@ -30,7 +35,9 @@ class Teller:
 
     def step(self, what: str, done: int, total: int) -> None:
         """Progress within one lever."""
-        self.tell("step", text=what, done=done, total=total)
+        if time.monotonic() - self._told >= STEP_EVERY or done == total:
+            self._told = time.monotonic()
+            self.tell("step", text=what, done=done, total=total)
 
     def lever(self, name: str, state: str, text: str) -> None:
         """A lever changed its state."""

@@ -8,7 +8,6 @@ from urllib.parse import quote
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from tuneworthy import flow
 from tuneworthy.project import Project
 from tuneworthy.workbench.visit import LANGUAGE_COOKIE, NAME_COOKIE, NAME_MOST, Visit
 from tuneworthy.workbench.words import LANGUAGES
@@ -37,6 +36,8 @@ async def page(visit: Visit) -> Response:
 
 async def gates(visit: Visit) -> Response:
     """The five prerequisites: looks at all rows, so the page asks for it apart."""
+    from tuneworthy import flow
+
     return visit.page("gates.html", gates=await run_in_threadpool(flow.check, visit.bench.project.folder))
 
 
