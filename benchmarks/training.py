@@ -48,7 +48,13 @@ ENOUGH = 7
 """rounds"""
 LOSSES, LATER, COSINE = 1e-5, 1e-3, 0.9999
 """T2: relative difference of the losses in the first ten steps, and of those after; cosine of the adapters"""
-OURS, APART, TUNED, GROUPED, DEFAULT = "ours", "ours, one by one", "TRL tuned", "TRL tuned, by length", "TRL default"
+OURS, TOGETHER, TUNED, GROUPED, DEFAULT = (
+    "ours",
+    "ours, side by side",
+    "TRL tuned",
+    "TRL tuned, by length",
+    "TRL default",
+)
 
 DEAR = 2
 """rounds of the arms that take longest: TRL by default and by length with a long beginning, and the twelve runs"""
@@ -59,7 +65,7 @@ WORKS = [
     (Work("W2, P=64", 64, 64, steps=3), (OURS, TUNED), ()),
     (Work("W2, P=256", 256, 64, steps=4), (OURS, TUNED), (GROUPED, DEFAULT)),
     (Work("W2, P=512", 512, 64, steps=2), (OURS, TUNED), ()),
-    (Work("W3, 12 runs", 256, 64, steps=2, runs=12), (), (OURS, APART, TUNED)),
+    (Work("W3, 12 runs", 256, 64, steps=2, runs=12), (), (OURS, TOGETHER, TUNED)),
 ]
 """work, arms of every round, dear arms"""
 Raced = Sequence[tuple[Work, Sequence[str], Sequence[str]]]
@@ -93,7 +99,7 @@ class Cell:
 # --- the arms -------------------------------------------------------------------------------------
 
 
-def ours(base: Base, work: Work, precision: str, *, together: bool = True) -> Result:
+def ours(base: Base, work: Work, precision: str, *, together: bool | None = None) -> Result:
     """The product's own call: with its check of the shared beginning, checkpoints and the folder of the adapter."""
     from safetensors.torch import load_file
 
@@ -101,7 +107,7 @@ def ours(base: Base, work: Work, precision: str, *, together: bool = True) -> Re
     with tempfile.TemporaryDirectory() as place:
         asked = [Training(recipe, encoded, Path(place) / str(n)) for n, recipe in enumerate(recipes)]
         began = time.perf_counter()
-        done = train_all(base, asked) if together else [train_all(base, [one])[0] for one in asked]
+        done = train_all(base, asked, together=together)
         _wait(base)
         seconds = time.perf_counter() - began
         weights = [_flat(load_file(Path(trained.folder) / "adapter_model.safetensors")) for trained in done]
@@ -195,7 +201,7 @@ def _stop_checkpointing(network: Any) -> None:
 
 RUN: dict[str, Callable[[Base, Work, str], Result]] = {
     OURS: ours,
-    APART: lambda base, work, precision: ours(base, work, precision, together=False),
+    TOGETHER: lambda base, work, precision: ours(base, work, precision, together=True),
     TUNED: trl,
     GROUPED: lambda base, work, precision: trl(base, work, precision, by_length=True),
     DEFAULT: lambda base, work, precision: trl(base, work, precision, checkpointing=True),
@@ -279,7 +285,7 @@ def table(cells: Sequence[Cell], precision: str, peak: float) -> Iterator[str]:
         for arm in cell.arms:
             times = cell.seconds(arm)
             middle = statistics.median(times)
-            if arm in (OURS, APART):
+            if arm in (OURS, TOGETHER):
                 told = "1" if arm == OURS else ratio(times, cell.seconds(OURS))
             elif arm == GROUPED:
                 told = f"{ratio(times, cell.seconds(OURS))}, other order: results not compared"
@@ -289,7 +295,7 @@ def table(cells: Sequence[Cell], precision: str, peak: float) -> Iterator[str]:
             shape = SHAPES[cell.work.shape]
             length = cell.work.tokens / (cell.work.runs * cell.work.steps * BATCH)
             useful = cell.work.tokens * shape.flops_per_token(16, length) / middle / 1e9
-            executed = useful * executed_tokens(cell.work, arm in (OURS, APART)) / cell.work.tokens
+            executed = useful * executed_tokens(cell.work, arm in (OURS, TOGETHER)) / cell.work.tokens
             if arm == DEFAULT:
                 executed *= 1.5  # the forward pass once more
             yield (

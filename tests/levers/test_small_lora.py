@@ -67,8 +67,7 @@ def test_rates_and_seeds_side_by_side_choose_what_is_chosen_one_by_one(tmp_path,
     found = []
     monkeypatch.setattr(worth, "minilm_at_hand", lambda: False)
     for way in ("together", "apart"):
-        if way == "apart":
-            monkeypatch.setattr(loop, "apart", lambda _: "asked for")
+        monkeypatch.setattr(loop, "pays_side_by_side", lambda *_, way=way: way == "together")
         bench = worth.open_small_arm(grounded(tmp_path / way), Watcher(), "lora").bench
         tuning = tuned.Tuning(bench, "lora", bench.found["prompt"], "lora")
         rate, _ = tuning.screened()

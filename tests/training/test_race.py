@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("trl", reason="TRL is not in this environment: make peers")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-from benchmarks.training import APART, DEFAULT, OURS, TUNED, equivalent, race, table  # noqa: E402
+from benchmarks.training import DEFAULT, OURS, TOGETHER, TUNED, equivalent, race, table  # noqa: E402
 from benchmarks.training_shapes import Work  # noqa: E402
 
 
@@ -13,7 +13,7 @@ def test_t2_ours_and_trl_end_in_the_same_adapters():
     works = [
         (Work("shared", 40, 24, steps=3, shape="tiny"), (OURS, TUNED), (DEFAULT,)),
         (Work("nothing shared", 0, 24, steps=3, shape="tiny"), (OURS, TUNED), ()),
-        (Work("six runs", 40, 24, steps=2, runs=6, shape="tiny"), (), (OURS, APART, TUNED)),
+        (Work("six runs", 40, 24, steps=2, runs=6, shape="tiny"), (), (OURS, TOGETHER, TUNED)),
     ]
     cells = race(works, "cpu", "fp32", 1.0)
     for cell in cells:

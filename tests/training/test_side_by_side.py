@@ -10,7 +10,7 @@ from toys import row
 from tuneworthy.errors import TrainingError
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.training import gradients as stepping
-from tuneworthy.training import run
+from tuneworthy.training import loop, run
 from tuneworthy.training.gradients import gradients, within_memory
 from tuneworthy.training.loop import apart, train, train_all
 from tuneworthy.training.network import adapter_name, trainable, tunable
@@ -122,7 +122,7 @@ def trainings(base, place, *, evaluate=None):
 
 def test_trained_together_each_ends_as_alone(base, tmp_path):
     alone = [train(base, t.recipe, t.encoded, t.out) for t in trainings(base, tmp_path / "alone")]
-    together = train_all(base, trainings(base, tmp_path / "together"))
+    together = train_all(base, trainings(base, tmp_path / "together"), together=True)
     for number, (one, other) in enumerate(zip(alone, together, strict=True)):
         assert (one.stopped, one.steps, one.identity, one.prefix) == (
             other.stopped,
@@ -143,14 +143,14 @@ def test_each_is_scored_and_stopped_for_itself(base, tmp_path):
         Training(RECIPE.model_copy(update={"seed": s}), taught(base), tmp_path / str(s), lambda _: (next(scores), 0.01))
         for s in range(2)
     ]
-    first, second = train_all(base, asked)
+    first, second = train_all(base, asked, together=True)
     assert (first.stopped, [point.dev for point in first.history]) == ("finished", [0.5, 0.6, 0.7])
     assert (second.stopped, second.steps) == ("perfect", 4)
 
 
 @pytest.mark.parametrize("killed_in", ["step", "save"])
 def test_killed_together_and_continued_together_the_bits_are_the_same(base, tmp_path, monkeypatch, killed_in):
-    whole = [done.weights for done in train_all(base, trainings(base, tmp_path / "whole"))]
+    whole = [done.weights for done in train_all(base, trainings(base, tmp_path / "whole"), together=True)]
     place, real, saved = tmp_path / "cut", run.checkpoints.save, []
 
     def save(out, *arguments, **named):
@@ -166,9 +166,9 @@ def test_killed_together_and_continued_together_the_bits_are_the_same(base, tmp_
     monkeypatch.setattr(run.checkpoints, "save", save)
     asked = trainings(base, place)
     with pytest.raises(KeyboardInterrupt):
-        train_all(base, [Training(t.recipe, t.encoded, t.out, on_progress=stop) for t in asked])
+        train_all(base, [Training(t.recipe, t.encoded, t.out, on_progress=stop) for t in asked], together=True)
     monkeypatch.undo()
-    assert [done.weights for done in train_all(base, asked)] == whole
+    assert [done.weights for done in train_all(base, asked, together=True)] == whole
 
 
 def test_why_some_are_trained_one_after_the_other(base, tmp_path):
@@ -189,7 +189,7 @@ def test_why_some_are_trained_one_after_the_other(base, tmp_path):
     dropped = [
         Training(RECIPE.model_copy(update={"dropout": 0.1, "seed": s}), encoded, tmp_path / str(s)) for s in (1, 2)
     ]
-    done = train_all(base, dropped)
+    done = train_all(base, dropped, together=True)
     assert [trained.recipe.seed for trained in done] == [1, 2]
     assert done[0].weights == train(base, dropped[0].recipe, encoded, tmp_path / "lone").weights
 
@@ -235,3 +235,9 @@ def test_unusual_layers_keep_the_forward_pass_of_peft(base):
         layers = [module for module in network.modules() if is_plain(module)]
         assert len(layers) == 14
         assert not any(is_plain(module) for module in base.network.lm_head.modules())
+
+
+def test_on_a_cpu_those_that_share_a_beginning_go_one_after_the_other_and_others_side_by_side(base, tmp_path):
+    plain = encode(base.tokenizer, [row(f"{n}", "red", name=f"row-{n}") for n in range(8)], 256, stop_ids=base.stop_ids)
+    assert not loop.pays_side_by_side(base, trainings(base, tmp_path))
+    assert loop.pays_side_by_side(base, [Training(RECIPE, plain, tmp_path / name) for name in "ab"])
