@@ -700,7 +700,11 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8321,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; the next one gets 429.")] = 256,
     per_minute: Annotated[int, typer.Option(min=0, help="Requests of one key; 0 = no limit.")] = 0,
+    at_once: Annotated[int, typer.Option(min=0, help="Requests of one key under way; 0 = no limit.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.1, help="Longest time until an answer.")] = 60,
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Metrics and health on 127.0.0.1 at this port, not at clients'.")
+    ] = 0,
     heartbeat: Annotated[
         float, typer.Option(min=0.1, help="Seconds between looks at whether what is live behaves as recorded.")
     ] = 60,
@@ -735,12 +739,20 @@ def serve(
         service.take_back_key(folder, drop_key)
         return
     sys.stderr.write(f"http://{host}:{port}/v1 (stop with Ctrl-C)\n")
-    limits = Limits(waiting=waiting, seconds=seconds, per_minute=per_minute)
+    limits = Limits(waiting=waiting, seconds=seconds, per_minute=per_minute, at_once=at_once)
     keeping = Keeping(traces, trace_content, trace_days)
     tell = lambda text: print(text, file=sys.stderr)  # noqa: E731
     choice = EngineChoice(engine, engine_url, engine_model, gguf, seconds)
     service.serve(
-        folder, host=host, port=port, limits=limits, keeping=keeping, tell=tell, engine=choice, heartbeat=heartbeat
+        folder,
+        host=host,
+        port=port,
+        limits=limits,
+        keeping=keeping,
+        tell=tell,
+        engine=choice,
+        heartbeat=heartbeat,
+        admin_port=admin_port,
     )
 
 

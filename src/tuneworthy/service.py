@@ -226,6 +226,7 @@ def serve(
     tell: Callable[[str], None],
     engine: EngineChoice = EngineChoice(),  # noqa: B008  (frozen)
     heartbeat: float = 60.0,
+    admin_port: int = 0,
 ) -> None:
     """Answer requests until stopped. `keeping`: what is kept of answers.
 
@@ -238,4 +239,6 @@ def serve(
         raise GateRefused(
             "there is nothing to serve", why="no release was deployed", next="run: tuneworthy release deploy"
         )
-    Server(project, host, port, tell, limits, keeping=keeping, engine=engine, heartbeat=heartbeat).run()
+    Server(
+        project, host, port, tell, limits, keeping=keeping, engine=engine, heartbeat=heartbeat, admin_port=admin_port
+    ).run()

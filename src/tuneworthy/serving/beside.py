@@ -94,7 +94,7 @@ class Beside:
         self.guard = Guard(offline=self.offline)
         self._usecase = self.challenger.release.usecase
         self._writer = ThreadPoolExecutor(1, "pairs")
-        self._judged = [line for line in pairs.read(self.file) if line.kind == "rated"]
+        self._judged = pairs.read(self.file, kind="rated") if self.entry.mode == "canary" else []
         self._told_enough = False
         self._work = asyncio.get_running_loop().create_task(self._answer_copies())
 

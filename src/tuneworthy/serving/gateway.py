@@ -16,7 +16,8 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -57,6 +58,8 @@ class Limits:
     """longest time until the head of a request has arrived"""
     per_minute: int = 0
     """requests of one key; 0 = no limit"""
+    at_once: int = 0
+    """requests of one key that may be under way; 0 = no limit"""
 
 
 @dataclass
@@ -76,6 +79,7 @@ class Gateway:
     gate_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     """lets the gate ask a release that nobody else may ask yet"""
     _asked: dict[str, list[float]] = field(default_factory=dict)
+    _open: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -94,19 +98,23 @@ class Gateway:
         )
         self._live = Gauge("tuneworthy_live", "1 = this release is live", ("alias", "release"), registry=self.registry)
 
-    def app(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
-        """The web application."""
+    def app(self, lifespan: Callable[[Starlette], Any] | None = None, *, metrics: bool = True) -> Starlette:
+        """The web application for clients. `metrics`: they may see them, as nobody else reaches this port."""
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
                 Route("/v1/feedback", self._guarded(self._said), methods=["POST"]),
                 Route("/v1/models", self._guarded(self._models)),
                 Route("/health", self._health),
-                Route("/metrics", self._metrics),
+                *([Route("/metrics", self._metrics)] if metrics else []),
                 Route("/openapi.json", self._document),
             ],
             lifespan=lifespan,
         )
+
+    def admin(self) -> Starlette:
+        """The web application for whoever runs it: a port of its own, on this machine only."""
+        return Starlette(routes=[Route("/health", self._health), Route("/metrics", self._metrics)])
 
     def route(self, alias: str, name: str) -> None:
         """Let an alias lead to a loaded release: one assignment, so no request sees anything between."""
@@ -206,7 +214,9 @@ class Gateway:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             try:
-                return await endpoint(request, self._enter(request))
+                allowed = self._enter(request)
+                with self._under_way(request.state.client or ""):
+                    return await endpoint(request, allowed)
             except Refused as refused:
                 headers = {"retry-after": str(refused.wait)} if refused.status in (429, 503) else {}
                 headers |= {"connection": "close"} if refused.status in _UNREAD else {}
@@ -243,6 +253,20 @@ class Gateway:
         """As bytes: `compare_digest` refuses texts beyond ASCII, and a client can send any."""
         given = request.headers.get(GATE_HEADER, "").encode()
         return secrets.compare_digest(given, self.gate_secret.encode())
+
+    @contextmanager
+    def _under_way(self, name: str) -> Iterator[None]:
+        """Count the requests of a key; one too many is told to come back."""
+        if not name or not self.limits.at_once:
+            yield
+            return
+        if self._open.get(name, 0) >= self.limits.at_once:
+            raise Refused(f"at most {self.limits.at_once} requests at once", status=429, kind="rate_limit_error")
+        self._open[name] = self._open.get(name, 0) + 1
+        try:
+            yield
+        finally:
+            self._open[name] -= 1
 
     def _not_too_often(self, name: str) -> None:
         if not self.limits.per_minute:

@@ -134,14 +134,19 @@ def note(file: Path, line: Line) -> None:
     append_line(file, json.dumps(line.model_dump(mode="json", exclude_defaults=True)))
 
 
-def read(file: Path) -> list[Line]:
-    """All whole lines: the torn last one of a killed gateway is left out."""
+def read(file: Path, *, kind: str = "") -> list[Line]:
+    """All whole lines, or those of one kind: the torn last one of a killed gateway is left out."""
     found: list[Line] = []
-    for raw in file.read_bytes().split(b"\n") if file.exists() else []:
-        try:
-            found.append(Line.model_validate_json(raw))
-        except ValidationError:
-            continue
+    if not file.exists():
+        return found
+    with file.open("rb") as raws:  # one by one: a gateway must not grow with its files
+        for raw in raws:
+            if kind.encode() not in raw:
+                continue
+            try:
+                found.append(Line.model_validate_json(raw))
+            except ValidationError:
+                continue
     return found
 
 

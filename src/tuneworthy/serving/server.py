@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +49,8 @@ class Server:
     keeping: Keeping = field(default_factory=Keeping)
     """what is kept of answers"""
     engine: EngineChoice = field(default_factory=EngineChoice)
+    admin_port: int = 0
+    """metrics and health on this machine only; 0 = on the port of clients, where only this machine reaches it"""
     _seen: tuple[int, int] = (-1, -1)
     _uvicorn: uvicorn.Server | None = None
 
@@ -69,7 +71,7 @@ class Server:
         _require_keys(self.host, keys.read(self.project.keys_file))
         with self.project.serving():
             settings = uvicorn.Config(
-                self.gateway.app(self._lifespan),
+                self.gateway.app(self._lifespan, metrics=not self.admin_port and is_loopback(self.host)),
                 host=self.host,
                 port=self.port,
                 log_level="warning",
@@ -90,7 +92,8 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.traces.start()
-        watching = [asyncio.create_task(work) for work in (self._follow(), self._beat(), self._mend())]
+        works = [self._follow(), self._beat(), self._mend(), *([self._admin()] if self.admin_port else [])]
+        watching = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
@@ -102,6 +105,19 @@ class Server:
                     await task
             await asyncio.to_thread(self.loading.close)
             await asyncio.to_thread(self.traces.stop)
+
+    async def _admin(self) -> None:
+        """Metrics and health on a port of their own."""
+        settings = uvicorn.Config(
+            self.gateway.admin(), host="127.0.0.1", port=self.admin_port, log_level="warning", access_log=False
+        )
+        server = _Beside(settings)
+        serving = asyncio.create_task(server.serve())
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = server.force_exit = True
+            await serving
 
     async def _follow(self) -> None:
         """Work off wishes in the deployment log, now and whenever it grows."""
@@ -292,6 +308,14 @@ class Server:
         kept.update(name for alias in self.gateway.routes for name in lived.get(alias, [])[-KEPT:])
         for name in set(self.gateway.lanes) - kept:
             del self.gateway.lanes[name]
+
+
+class _Beside(uvicorn.Server):
+    """A second server in this process: signals are the first one's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _differs(running: Entry, wish: Entry) -> bool:
