@@ -140,18 +140,20 @@ def test_the_interval_with_repeats_holds_the_truth_and_answers_counted_as_cases_
 
 
 def test_noise_within_cases_and_the_cases_it_costs_are_those_of_a_known_truth():
-    """Two arms, p = .5 ± .3 and the same + .1: Var(d) between is 0, within each .5² - .3² = .16 (Miller's formula)."""
+    """Differences between cases of .1 ± .2, and binomial noise within each of both arms (Miller's formula)."""
     rng = np.random.default_rng(4)
-    true = 0.45 + rng.choice([-0.3, 0.3], 4_000)
-    found = told(asked(rng, true, "a", 4), asked(rng, true + 0.1, "b", 4))
-    assert found.noise == pytest.approx(1.0, abs=0.05)
+    true = 0.45 + rng.choice([-0.15, 0.15], 4_000)
+    better = true + 0.1 + rng.choice([-0.2, 0.2], 4_000)
+    found = told(asked(rng, true, "a", 4), asked(rng, better, "b", 4))
     assert found.comparison.difference.value == pytest.approx(0.1, abs=0.02)
-    within = [(true * (1 - true)).mean(), ((true + 0.1) * (0.9 - true)).mean()]
+    within = [(p * (1 - p)).mean() for p in (true, better)]
     steady = [found.reference.steadiness.within**2, found.candidate.steadiness.within**2]
     assert steady == pytest.approx(within, rel=0.03)
-    wanted = (1.959964 + 0.841621) ** 2 * sum(within) / 0.05**2
-    assert found.cases_once == pytest.approx(wanted, rel=0.08)
-    assert found.cases_repeated == pytest.approx(wanted / 4, rel=0.08)
+    between = np.var(better - true)
+    assert found.noise == pytest.approx(sum(within) / 4 / (between + sum(within) / 4), rel=0.05)
+    for cases, repeats in ((found.cases_once, 1), (found.cases_repeated, 4)):
+        wanted = (1.959964 + 0.841621) ** 2 * (between + sum(within) / repeats) / 0.05**2
+        assert cases == pytest.approx(wanted, rel=0.05)
 
 
 def test_repeats_that_never_change_cost_nothing_and_change_nothing():
