@@ -140,6 +140,12 @@ def test_another_library_version_is_refused(base, encoded, begun, monkeypatch):
         train(base, RECIPE, encoded, begun)
 
 
+def test_a_finished_training_that_was_moved_is_found_where_it_lies_now(base, encoded, tmp_path):
+    train(base, RECIPE, encoded, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert train(base, RECIPE, encoded, tmp_path / "there").folder == str(tmp_path / "there")
+
+
 def test_another_training_in_a_finished_folder_is_refused(base, encoded, tmp_path):
     train(base, RECIPE, encoded, tmp_path)
     with pytest.raises(TrainingError, match=r"recipe\.seed"):

@@ -93,7 +93,7 @@ def delivered(out: Path, identity: Identity, share: float) -> Trained | None:
         raise TrainingError(
             "the weights are not those that were trained", next=f"delete {out} to train again", where=str(out)
         )
-    return done
+    return done.model_copy(update={"folder": str(out)})  # the project may have been copied or moved since
 
 
 def deliver(
