@@ -229,6 +229,8 @@ def decide(folder: Path, locked: list[dict[str, Any]]) -> tuple[str, dict[str, l
     bar = ground.usecase.bar.at_least
     cheaper = any(score >= bar for score in scores["base"])
     reached = bool(scores["tuned"]) and scores["tuned"][0] >= bar
+    if not scores["tuned"] and not cheaper:
+        return "undecided", scores  # the run's gates let nothing be trained
     return ("tune" if reached and not cheaper else "do_not_tune"), scores
 
 
@@ -260,7 +262,9 @@ def help_seconds(*command: str) -> float:
 def main() -> None:
     """Measure and write the part `decision` of RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rows, three steps: does it run? Nothing is written")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rows, which the gates let nobody train on. Nothing is written"
+    )
     parser.add_argument("--side", choices=["ours", "chain"])
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--log", type=Path)
