@@ -1,7 +1,9 @@
 """Into service and back: the gate, the log, keys, limits, and what a killed gateway leaves."""
 
+import asyncio
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tuneworthy import service
 from tuneworthy.errors import GateRefused, LogEdited, ProjectBusy, TuneworthyError
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.models.scripted import open_scripted
+from tuneworthy.release.fingerprint import Check
 from tuneworthy.serving import deployments
 from tuneworthy.serving.gateway import Limits
 from tuneworthy.serving.server import Server, is_loopback
@@ -210,6 +213,25 @@ def test_only_one_gateway_and_never_open_to_others_without_keys(project):
     assert [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "10.0.0.1", "example.org")] == [
         True, True, True, False, False, False,
     ]  # fmt: skip
+
+
+def test_stopped_during_the_gate_the_wish_stands_until_the_next_start(project):
+    release = released(project, trained=False)
+    begun = threading.Event()
+    with gateway(project) as (server, _):
+
+        async def cut_off(name):
+            begun.set()
+            while not server._stopping:
+                await asyncio.sleep(0.01)
+            return [Check(what="suite", state="failed", found="All connection attempts failed")]
+
+        server.loading.gated = cut_off
+        service.deploy(project.folder, "", alias="champion", why="")
+        assert begun.wait(20)
+    assert [entry.action for entry in deployments.read(project)] == ["asked"]
+    with gateway(project):
+        assert settled(project) == release.name
 
 
 def test_nothing_to_roll_back_to_is_said(project):

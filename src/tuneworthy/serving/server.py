@@ -89,6 +89,10 @@ class Server:
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
 
+    @property
+    def _stopping(self) -> bool:
+        return self._uvicorn is not None and self._uvicorn.should_exit
+
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.traces.start()
@@ -201,6 +205,8 @@ class Server:
         checks = await (self.loading.injected(wish) if wish.action == "injected" else self.loading.gated(name))
         if reason := gate.refused(checks):
             self._drop(name)
+            if self._stopping:  # the gate could not ask to its end: the wish is worked off at the next start
+                return
             deployments.write(self.project, alias, "refused", name, why=reason, checks=checks)
             self.tell(f"{alias}: {name} is refused: {reason}")
             return
@@ -240,6 +246,8 @@ class Server:
             reason = "it is what is live"
         if reason:
             self._drop(name)
+            if self._stopping:
+                return
             deployments.write(
                 self.project, alias, "refused", name, why=reason, checks=checks, mode=wish.mode, share=wish.share
             )
