@@ -134,6 +134,7 @@ def test_from_rows_to_the_verdict_by_keyboard(browser: Any, project: Project, se
 
     page.goto(f"{home}/verdict")
     assert page.inner_text("h1") in ("Tune", "Do not tune", "Undecided")
+    page.get_by_text("Read it here").click()
     assert page.frame_locator("iframe").locator("h1").inner_text() == page.inner_text("h1")
     page.context.close()
     assert wrong == []
