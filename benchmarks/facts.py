@@ -88,7 +88,7 @@ def right(base: Base, rows: Sequence[EncodedRow]) -> list[bool]:
     """Is every token of the answer, its stop token included, the likeliest one? One flag a row."""
     found: dict[str, bool] = {}
     with torch.no_grad():
-        for part in micro_batches(rows, 8192):
+        for part in micro_batches([rows], 8192):
             batch = collate(part)
             best_BT = base.network(input_ids=batch.ids_BT, use_cache=False).logits.argmax(-1)
             same_BT = (best_BT == batch.targets_BT) | (batch.targets_BT == IGNORED)
