@@ -20,6 +20,8 @@ import numpy as np
 
 FOREIGN = 0.03
 """share of the machine that others may use during a run; a disturbed round is dropped and counted"""
+FEWEST = 3
+"""rounds below which no interval is given"""
 
 
 @dataclass
@@ -40,9 +42,8 @@ class Outcome:
 
     @property
     def rounds(self) -> list[int]:
-        """Those that count: all, where fewer than three were quiet."""
-        quiet = [n for n, share in enumerate(self.foreign) if share <= FOREIGN]
-        return quiet if len(quiet) >= 3 else list(range(len(self.foreign)))
+        """Those that count: the quiet ones."""
+        return [n for n, share in enumerate(self.foreign) if share <= FOREIGN]
 
     @property
     def ratio(self) -> tuple[float, float, float]:
@@ -57,9 +58,13 @@ class Outcome:
         """One line of the table."""
         if not self.ours_s:
             return f"| {self.name} | {self.peer} | | | not measured: {self.note} | |"
+        if not self.rounds:
+            return f"| {self.name} | {self.peer} | | | not measured: every round was disturbed | |"
         told = "not equivalent: " + self.unequal
         if not self.unequal:
-            told = "**{:.2f}** ({:.2f}–{:.2f})".format(*self.ratio)
+            ratio, low, high = self.ratio
+            limits = f" ({low:.2f}–{high:.2f})" if len(self.rounds) >= FEWEST else f" (n = {len(self.rounds)})"
+            told = f"**{ratio:.2f}**{limits}"
         ours, peer = (np.median(np.array(times)[self.rounds]) for times in (self.ours_s, self.peer_s))
         memory = "" if self.rss_mb is None else "{:.0f} / {:.0f}".format(*self.rss_mb)
         rival = f"{self.peer}, {self.note}" if self.note else self.peer

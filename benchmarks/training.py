@@ -266,6 +266,8 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
     """Median of slow / fast by round, with the bootstrap 95 % interval."""
     rounds = min(len(slow), len(fast))
     each = np.array(slow[:rounds]) / np.array(fast[:rounds])
+    if rounds < 3:
+        return f"{np.median(each):.2f} (n = {rounds})"
     draws = np.random.default_rng(0).choice(each, size=(4000, len(each)))
     low, high = np.quantile(np.median(draws, axis=1), (0.025, 0.975))
     return f"{np.median(each):.2f} ({low:.2f} to {high:.2f})"
@@ -285,8 +287,8 @@ def table(cells: Sequence[Cell], precision: str, peak: float) -> Iterator[str]:
         for arm in cell.arms:
             times = cell.seconds(arm)
             middle = statistics.median(times)
-            if arm in (OURS, TOGETHER):
-                told = "1" if arm == OURS else ratio(times, cell.seconds(OURS))
+            if arm == OURS:
+                told = "1"
             elif arm == GROUPED:
                 told = f"{ratio(times, cell.seconds(OURS))}, other order: results not compared"
             else:
