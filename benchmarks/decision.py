@@ -2,10 +2,12 @@
 
     .venv-peers/bin/python -m benchmarks.decision [--quick]
 
-The chain repeats what the run did: the same trainings (rows, rates, seeds, batches, steps) with TRL, the same prompts
-of the same arms with `generate`, in batches by length; then it decides by the same bar. The run does more beside it
-(probes, diagnosis, statistics, the report); its time is counted in full. Each side is a process of its own, so that
-imports count. Schema-enforced decoding has no counterpart in `generate`: there the chain writes freely.
+The chain repeats what the run's decision needs: the same trainings (rows, rates, seeds, batches, steps) with TRL;
+with `generate`, in batches by length, the prompts on which variants were screened, checkpoints scored and levers
+adopted, and the locked cases of every arm (`COUNTED`); then it decides by the same bar. The run does more beside it
+(probes, diagnosis, weaker scales of an adapter, statistics, the report), which the chain leaves out; the run's time is
+counted in full. Each side is a process of its own, so that imports count. Schema-enforced decoding has no counterpart
+in `generate`: there the chain writes freely.
 
 About 12 minutes on 2 idle cores: one run of each side.
 """
@@ -13,6 +15,7 @@ About 12 minutes on 2 idle cores: one run of each side.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shutil
 import statistics
@@ -32,28 +35,59 @@ BATCH = 32
 QUICK_STEPS = 3
 
 
+COUNTED = ("development", "locked cases")
+"""what the chain answers as well; all other asking is the run's alone"""
+BESIDE = "beside the decision"
+
+
 # --- ours ---
 
 
-class Watching:
-    """Hears what the run is at."""
+class Nobody:
+    """Listens to the run and tells no one."""
 
-    what = ""
-
-    def step(self, what: str, done: int, total: int) -> None:
-        self.what = what
-
+    def step(self, what: str, done: int, total: int) -> None: ...
     def lever(self, name: str, state: str, text: str) -> None: ...
     def arm(self, report: Any, comparison: Any) -> None: ...
 
 
-def stage(what: str) -> str:
-    """To which part of the work a step belongs."""
-    if what.startswith("diagnosis"):
-        return "diagnosis"
-    if "probe" in what:
-        return "probes"
-    return "locked cases" if "locked" in what else "development"
+class Stages:
+    """To which part of the run a call of the model belongs: the outermost marked function that is being run."""
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []
+
+    @property
+    def now(self) -> str:
+        return self.inside[0] if self.inside else BESIDE
+
+    def mark(self, owner: type, name: str, stage: str) -> None:
+        """From here on, what this method asks belongs to this stage."""
+        plain = getattr(owner, name)
+
+        @functools.wraps(plain)
+        def marked(*given: Any, **more: Any) -> Any:
+            self.inside.append(stage)
+            try:
+                return plain(*given, **more)
+            finally:
+                self.inside.pop()
+
+        setattr(owner, name, marked)
+
+    def mark_run(self) -> None:
+        """Mark what a run consists of. Probes, the diagnosis and scales also score development cases: not counted."""
+        from tuneworthy.ladder import Ladder
+        from tuneworthy.levers.bench import Bench
+        from tuneworthy.levers.tuned import Tuning
+
+        for name in ("screen", "dev_score", "adopt"):
+            self.mark(Bench, name, "development")
+        self.mark(Ladder, "_measure", "locked cases")
+        self.mark(Ladder, "probe", "probes")
+        self.mark(Ladder, "diagnose", "diagnosis")
+        self.mark(Tuning, "_scale", "scales and other abilities")
+        self.mark(Tuning, "_look_for_memories", "memorisation")
 
 
 def run_ours(folder: Path, log: Path) -> None:
@@ -62,16 +96,17 @@ def run_ours(folder: Path, log: Path) -> None:
     from tuneworthy.models.local.model import LocalModel
     from tuneworthy.training import tokens
 
-    watching, seconds = Watching(), defaultdict(float)
+    stages, seconds = Stages(), defaultdict(float)
+    stages.mark_run()
     with log.open("w", encoding="utf-8") as out:
         complete, encode = LocalModel.complete, tokens.encode
 
         def logged(self: Any, requests: Any, on_done: Any = None) -> Any:
             started = time.perf_counter()
             found = complete(self, requests, on_done)
-            at = stage(watching.what)
+            at = stages.now
             seconds[f"asking: {at}"] += time.perf_counter() - started
-            if at in ("development", "locked cases"):
+            if at in COUNTED:
                 adapter = "" if self._adapter is None else _training_of(self._adapter.path)
                 prompts = [self.rendered(request.messages) for request in requests]
                 out.write(json.dumps({"stage": at, "adapter": adapter, "prompts": prompts}) + "\n")
@@ -84,7 +119,7 @@ def run_ours(folder: Path, log: Path) -> None:
             return found
 
         LocalModel.complete, tokens.encode = logged, encoded  # type: ignore[method-assign]
-        record = flow.run(folder, watching)
+        record = flow.run(folder, Nobody())
     told = {
         "decision": record.verdict.decision,
         "seconds": dict(seconds),
@@ -211,27 +246,33 @@ def generate(network: Any, tokenizer: Any, prompts: list[str], max_tokens: int) 
     return [answers[n] for n in range(len(prompts))]
 
 
-def decide(folder: Path, locked: list[dict[str, Any]]) -> tuple[str, dict[str, list[float]]]:
-    """The chain's decision by the same bar and scorer: does tuning reach it while nothing cheaper does?"""
+def decide(folder: Path, locked: list[dict[str, Any]]) -> tuple[str, dict[str, list[float]], int]:
+    """The chain's decision by the same bar and scorer: does tuning reach it while nothing cheaper does? With the means
+    of the arms, and how many answers could not be scored: those are in no mean."""
     from tuneworthy.ground import prepare
     from tuneworthy.project import open_project
 
     ground = prepare(open_project(folder))
     scores: dict[str, list[float]] = {"base": [], "tuned": []}
+    unscored = 0
     for event in locked:
         values = []
         for prompt, answer in zip(event["prompts"], event["answers"], strict=True):
             asked = [case for case in ground.cases if str(case.input["email"]) in prompt]
             case = max(asked, key=lambda one: prompt.rfind(str(one.input["email"])))
             value = ground.yardstick.primary.score(case, answer).value
-            values.append(value if value is not None else 0.0)
-        scores["tuned" if event["tuned"] else "base"].append(statistics.fmean(values))
+            if value is None:
+                unscored += 1
+            else:
+                values.append(value)
+        if values:
+            scores["tuned" if event["tuned"] else "base"].append(statistics.fmean(values))
     bar = ground.usecase.bar.at_least
     cheaper = any(score >= bar for score in scores["base"])
     reached = bool(scores["tuned"]) and scores["tuned"][0] >= bar
     if not scores["tuned"] and not cheaper:
-        return "undecided", scores  # the run's gates let nothing be trained
-    return ("tune" if reached and not cheaper else "do_not_tune"), scores
+        return "undecided", scores, unscored  # the run's gates let nothing be trained
+    return ("tune" if reached and not cheaper else "do_not_tune"), scores, unscored
 
 
 # --- the race ---
@@ -291,12 +332,14 @@ def compare(short: bool) -> None:
         at = ["--folder", str(folder), "--log", str(log)]
         ours_s, ours = timed("--side", "ours", *at, *quick)
         chain_s, chain = timed("--side", "chain", *at, *quick)
-        decision, scores = decide(folder, chain["locked"])
+        decision, scores, unscored = decide(folder, chain["locked"])
     same = "the same decision" if decision == ours["decision"] else "NOT THE SAME DECISION"
     ratio = f"**{chain_s / ours_s:.2f}**" if decision == ours["decision"] else "not equivalent"
+    if unscored:
+        ratio = f"not equivalent: {unscored} unscored"
     tools = {" ".join(c): help_seconds(*c) for c in (("tuneworthy",), ("trl",), ("lm_eval",))}
     parts = sorted({*ours["seconds"], *chain["seconds"]})
-    beside = sum(ours["seconds"].get(f"asking: {name}", 0.0) for name in ("probes", "diagnosis"))
+    beside = sum(took for name, took in ours["seconds"].items() if name.removeprefix("asking: ") not in COUNTED)
     lines = [
         about("tuneworthy", "torch", "transformers", "peft", "trl", "lm_eval"),
         "",
@@ -310,9 +353,10 @@ def compare(short: bool) -> None:
             for name in parts
         ),
         "",
-        f"The run's time holds {beside:.0f} s of asking for probes and the diagnosis, which the chain leaves out. "
-        f"Locked cases right, chain: base {_shares(scores['base'])}; tuned {_shares(scores['tuned'])}. Both sides try "
-        "the rates on 30 % of the steps and stop at the same steps: less work on both sides, so no part of the ratio. "
+        f"The run's time holds {beside:.0f} s of asking beside the decision (probes, diagnosis, scales), which the "
+        f"chain leaves out. Locked cases right, chain: base {_shares(scores['base'])}; tuned "
+        f"{_shares(scores['tuned'])}. Both sides try the rates on 30 % of the steps and stop at the same steps: less "
+        "work on both sides, so no part of the ratio. "
         "Against a chain that trains every rate with every seed to the end: not measured.",
         "",
         "| `--help` | seconds, median of 3 |",
