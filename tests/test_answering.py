@@ -343,3 +343,16 @@ def test_the_key_changes_with_the_documents(tmp_path):
         (tmp_path / "docs" / "a.md").write_text(text)
         keys.add(Answerer(made, sources(tmp_path, usecase=usecase(knowledge="docs"))).key)
     assert len(keys | {Answerer(candidate(), sources(tmp_path)).key}) == 3
+
+
+def test_the_key_changes_with_the_order_of_fields_and_of_the_schema(tmp_path):
+    """Both decide what the prompt looks like; a digest sorts keys."""
+    fields = {"text": InputField(), "sender": InputField()}
+    there, back = usecase(**fields), usecase(**dict(reversed(fields.items())))
+    schemas = [{"properties": {name: {"type": "string"} for name in names}} for names in ("ab", "ba")]
+    shaped = [
+        there.model_copy(update={"output": there.output.model_copy(update={"kind": "json", "json_schema": schema})})
+        for schema in schemas
+    ]
+    keys = {Answerer(candidate(), sources(tmp_path, usecase=one)).key for one in (there, back, *shaped)}
+    assert len(keys) == 4

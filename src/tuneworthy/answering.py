@@ -30,6 +30,7 @@ from tuneworthy.records import (
     Shots,
     TunedRef,
 )
+from tuneworthy.retrievers import examples
 from tuneworthy.retrievers.examples import NearestExamples, query_text
 from tuneworthy.seams import Embedder, Model, Retriever, SearchesMany, Tunable
 from tuneworthy.usecase import UseCase
@@ -148,7 +149,10 @@ class Answerer:
     @cached_property
     def key(self) -> str:
         """Names everything that decides this candidate's answers, the code that renders prompts included."""
-        return digest([candidate_digest(self.candidate), self._retriever.digest if self._retriever else "", CODE])
+        usecase, retriever = self.sources.usecase, self._retriever
+        # As a list and as text: their order decides how inputs and shots are laid out, and a digest sorts keys.
+        shape = [list(usecase.input), usecase.output.model_dump_json(include={"kind", "json_schema"})]
+        return digest([candidate_digest(self.candidate), shape, retriever.digest if retriever else "", CODE])
 
     # --- opening what the candidate refers to ---
 
@@ -289,10 +293,18 @@ def _answer(completion: Completion, passages: Sequence[Passage]) -> Answer:
 
 CODE = digest(
     [
-        inspect.getsource(Answerer.messages),
-        inspect.getsource(render),
-        inspect.getsource(_lines),
-        inspect.getsource(rendering),
+        inspect.getsource(part)
+        for part in (
+            Answerer.messages,
+            Answerer._shots,
+            Answerer._shown_with,
+            Answerer._fits,
+            render,
+            _passage_block,
+            _lines,
+            rendering,
+            examples,
+        )
     ]
 )
 """Changes when the code that lays out prompts changes: cached answers of older code are not reused."""

@@ -159,7 +159,7 @@ def repeat(
         arms[candidate],
         once,
         binary=yardstick.primary.binary,
-        right=1.0 if yardstick.primary.binary else bar.at_least,
+        right=yardstick.right_from(bar),
         smallest=bar.smallest_difference,
         power=bar.power,
         alpha=bar.alpha,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from small import LABELS, SIGNS, USECASE, asked, right, small_usecase
 from tuneworthy import flow
+from tuneworthy.answering import Answerer
 from tuneworthy.ground import prepare
 from tuneworthy.levers import beforehand, probing
 from tuneworthy.levers.prompt import PromptLever
 from tuneworthy.measure import unknown
+from tuneworthy.measure.evaluate import Yardstick
 from tuneworthy.measure.overfit import Mark
 from tuneworthy.measure.probes import CHEAP, NAMES
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.project import open_project
-from tuneworthy.records import Completion
+from tuneworthy.records import Completion, Score
 
 TEXTS = USECASE.replace('kind = "label"\nlabels = ["plumbing", "power", "keys"]', 'kind = "text"').replace(
     'metric = "classification"', 'metric = "contains"'
@@ -192,3 +195,80 @@ def test_the_base_alone_is_asked_the_users_own_probes_and_nothing_that_needs_a_t
     assert [(kind.kind, kind.right.value) for kind in score.kinds] == [("a", 0.0), ("b", 1 / 25)]
     assert "--lever lora" in found.not_measured["drift"]
     assert "not asked for" in found.not_measured["unknown"]
+
+
+# --- what is asked and kept -----------------------------------------------------------------------
+
+
+def test_equal_inputs_are_asked_once_and_every_answer_stays_with_its_own_input(bench):
+    calls = []
+
+    def counting(request):
+        calls.append(asked(request))
+        return f"{asked(request)}#{len(calls)}"
+
+    made = bench(counting, failing={"nobody": "timeout"})
+    answerer = Answerer(made.found["prompt"], made.sources)
+    rows = [{"message": text} for text in ("A", "A", "nobody", "B", "nobody", "C")]
+    calls.clear()
+    found = beforehand.asked(answerer, rows, made.project.answers)
+    assert [answer.text for answer in found] == ["A#1", "A#1", "", "B#2", "", "C#3"]
+    assert [answer.error for answer in found] == [None, None, "timeout", None, "timeout", None]
+    assert beforehand.asked(answerer, rows, made.project.answers) == found
+    assert calls == ["A", "B", "C"]
+
+
+class Marking:
+    """A scorer that gives every answer the same score."""
+
+    name, version, binary = "marking", 1, False
+
+    def __init__(self, score):
+        self._score = score
+
+    def score(self, case, output, *, lenient=False):
+        return self._score
+
+
+def test_a_graded_answer_as_good_as_the_bar_asks_is_known(bench):
+    made = bench(lambda request: "?", usecase=TEXTS)  # the bar is .75
+    for value, never in ((0.95, 0.0), (0.75, 0.0), (0.7, 1.0)):
+        made.yardstick = Yardstick(Marking(Score(value=value)))
+        assert beforehand.unknown_facts(made).unknown.value == never
+
+
+def test_an_answer_that_could_not_be_judged_is_no_unknown_fact(bench):
+    made = bench(lambda request: "?", usecase=TEXTS)
+    made.yardstick = Yardstick(Marking(Score(unscored="judge_refused", explanation="it says nothing")))
+    found = beforehand.probe(made, ["unknown"])
+    assert found.unknown is None
+    assert "judge_refused: it says nothing" in found.not_measured["unknown"]
+
+
+def test_what_the_base_never_gives_is_kept_apart_for_other_wordings_another_order_and_another_bar(bench):
+    made = bench(lambda request: "?", usecase=TEXTS)
+    made.yardstick = Yardstick(Marking(Score(value=1.0)))
+    field, bar = made.usecase.input["message"], made.usecase.bar
+    changes = (
+        {},
+        {"wordings": ("Name the team that is to mend it.",)},
+        {"input": {"message": field, "room": field}},
+        {"input": {"room": field, "message": field}},
+        {"bar": bar.model_copy(update={"at_least": 0.8})},
+    )
+    usecases = [made.usecase.model_copy(update=change) for change in changes]
+    places = {unknown.place(made.project, usecase, "v", made.yardstick) for usecase in usecases}
+    assert len(places) == len(changes)
+
+
+def test_a_probe_does_not_outlive_its_scorer_or_its_level(bench):
+    made = bench(brittle)
+    before = made.yardstick, made.sources
+    first = probing.probe(made, "lora", ["robustness"]).robustness
+    assert probing.probe(made, "lora", []).robustness == first
+    made.yardstick = Yardstick(Marking(Score(value=1.0)))
+    assert probing.probe(made, "lora", []).robustness is None
+    made.yardstick = before[0]
+    bar = made.usecase.bar.model_copy(update={"alpha": 0.1})
+    made.sources = replace(before[1], usecase=made.usecase.model_copy(update={"bar": bar}))
+    assert probing.probe(made, "lora", []).robustness is None

@@ -17,6 +17,9 @@ from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Case, Decoding, Shots
 from tuneworthy.retrievers.examples import query_text
 
+ASKED_VERSION = 2
+"""of stores that `asked` fills; the first could hold the answers to other inputs"""
+
 
 class NotMeasured(Exception):
     """Why a probe did not run. Never leaves `measured`."""
@@ -67,18 +70,21 @@ def measured(
 
 
 def asked(answerer: Answerer, inputs: Sequence[Any], store: Path, also: str = "") -> list[Answer]:
-    """Answers to inputs that are no cases, kept like all others. `also`: what else decides them."""
-    kept = AnswerStore(store, digest([answerer.key, also]) if also else answerer.key)
-    fresh = [row for row in inputs if kept.get(row) is None]
-    new = iter(answerer.answer(fresh)) if fresh else iter(())
-    answers = []
-    for row in inputs:
-        given = kept.get(row)
-        if given is None:
-            given = next(new)
-            kept.keep(row, given)
-        answers.append(given)
-    return answers
+    """Answers to inputs that are no cases, in order; equal inputs are asked once. Kept as all answers are, in a store
+    of their own. `also`: what else decides them."""
+    kept = AnswerStore(store, digest([ASKED_VERSION, answerer.key, also]))
+    names = [digest(dict(row)) for row in inputs]
+    unlike = dict(zip(names, inputs, strict=True))
+    given = {name: answer for name, row in unlike.items() if (answer := kept.get(row)) is not None}
+    fresh = [name for name in unlike if name not in given]
+
+    def keep(place: int, answer: Answer) -> None:
+        kept.keep(unlike[fresh[place]], answer)
+
+    if fresh:
+        new = answerer.answer([unlike[name] for name in fresh], keep)
+        given |= dict(zip(fresh, new, strict=True))  # failures are not kept
+    return [given[name] for name in names]
 
 
 # --- the probes -----------------------------------------------------------------------------------
@@ -101,7 +107,8 @@ def unknown_facts(bench: Bench) -> unknown.Unknown:
     """Training answers that the base can never give, asked closed-book with examples in the prompt; kept.
 
     Raises:
-        NotMeasured: the outputs teach no facts, there are too few rows, or one does not fit the context.
+        NotMeasured: the outputs teach no facts, there are too few rows, one does not fit the context, or an answer
+            could not be judged.
         ModelError: a row could not be asked.
     """
     if bench.usecase.output.kind != "text":
@@ -128,7 +135,9 @@ def unknown_facts(bench: Bench) -> unknown.Unknown:
         if given.error is not None:
             raise ModelError(f"a row could not be asked: {given.detail}")
         score = bench.yardstick.judge(cases[row], given).lenient
-        return score.value is not None and score.value >= 1.0
+        if score.value is None:
+            raise NotMeasured(f"an answer could not be judged: {score.unscored}: {score.explanation}")
+        return score.value >= bench.yardstick.right_from(bench.usecase.bar)
 
     topics = unknown.topics_of([query_text(case.input) for case in cases])
     found = unknown.judge(drawn.asked, unknown.ask(drawn.asked, answer, right), topics)

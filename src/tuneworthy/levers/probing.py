@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tuneworthy.answering import Answerer, candidate_digest
+from tuneworthy.answering import Answerer
 from tuneworthy.content import digest, write_whole
 from tuneworthy.data.checks import facts
 from tuneworthy.data.findings import Batch, Finding
@@ -124,7 +124,8 @@ class _Subject:
 
     def _file(self, name: str) -> Path:
         bench = self.bench
-        parts = [VERSION, name, candidate_digest(self.candidate), bench.sources.data_version, bench.project.docs_digest]
+        answers, scores = self.answerer.key, [*bench.yardstick.decides(bench.usecase), bench.usecase.bar.alpha]
+        parts = [VERSION, name, answers, scores, bench.sources.data_version, bench.project.docs_digest]
         return bench.project.probes / f"{digest(parts)[:32]}.json"
 
 

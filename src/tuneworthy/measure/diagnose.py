@@ -176,7 +176,7 @@ class _Examination:
     @cached_property
     def passes_at(self) -> float:
         """Full marks for scorers that know only right and wrong; else the bar: were every case there, it were met."""
-        return 1.0 if self.yardstick.primary.binary else self.sources.usecase.bar.at_least
+        return self.yardstick.right_from(self.sources.usecase.bar)
 
     @cached_property
     def budget(self) -> int:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from tuneworthy.answering import Answerer
 from tuneworthy.models.answers import AnswerStore
 from tuneworthy.records import Answer, Arm, Calibration, Case, CaseResult, Score
 from tuneworthy.scorers.judge import Judge
 from tuneworthy.seams import AnswerScorer, Scorer
+from tuneworthy.usecase import Bar, UseCase
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,15 @@ class Yardstick:
     def calibration(self) -> Calibration | None:
         """How far the judge that carries the bar agrees with people; None where no judge carries it."""
         return self.primary.calibration if isinstance(self.primary, Judge) else None
+
+    def right_from(self, bar: Bar) -> float:
+        """Score from which an answer is right: full marks where the scorer knows only right and wrong; else the bar."""
+        return 1.0 if self.primary.binary else bar.at_least
+
+    def decides(self, usecase: UseCase) -> list[JsonValue]:
+        """All that decides a score of the bar's scorer and whether it is right, for the names of what is kept."""
+        given = usecase.model_dump(mode="json", include={"metric_settings", "judge"})
+        return [usecase.bar.metric, self.primary.version, given, self.right_from(usecase.bar)]
 
     def foresee(self, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
         """Let judges judge all answers at once; they keep what they said, so that `judge` asks nothing again."""

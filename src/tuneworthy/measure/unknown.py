@@ -23,7 +23,7 @@ from tuneworthy.project import Project
 from tuneworthy.records import Answer, Interval, Record
 from tuneworthy.usecase import UseCase
 
-VERSION = 2
+VERSION = 3
 """of what is kept: a change of this file's code makes another"""
 
 PASS, REFUSE = 0.10, 0.25
@@ -123,9 +123,9 @@ def place(project: Project, usecase: UseCase, data_version: str, yardstick: Yard
     Raises:
         ModelError: the base model is not there.
     """
-    parts = usecase.model_dump(mode="json", include={"instruction", "input", "output", "seed", "judge"})
-    scorer = [usecase.bar.metric, yardstick.primary.version, usecase.model_dump(mode="json")["metric_settings"]]
-    model = model_name(usecase, project.folder)
+    # As text: the order of fields decides how inputs are laid out, and a digest sorts keys.
+    parts = usecase.model_dump_json(include={"instruction", "wordings", "input", "output", "seed"})
+    scorer, model = yardstick.decides(usecase), model_name(usecase, project.folder)
     name = digest([VERSION, CODE, model, data_version, parts, scorer, usecase.budget.dev_calls])
     return project.probes / f"unknown-{name[:32]}.json"
 
