@@ -21,8 +21,10 @@ from tuneworthy.measure.agreement import agreement
 from tuneworthy.measure.judged_pairs import judge_pairs, people, told
 from tuneworthy.measure.spent import Amount
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.records import Arm, Calibration, Candidate, Case, Interval, Vote
+from tuneworthy.records import Answer, Arm, Calibration, Candidate, Case, CaseResult, Interval, Score, Vote
 from tuneworthy.report import html
+from tuneworthy.runs import CaseOutput
+from tuneworthy.scorers.judge import Preference
 
 NOWHERE = Interval(value=0.5, low=0.4, high=0.6)
 
@@ -108,6 +110,45 @@ def test_arms_on_other_cases_or_with_the_same_answers_are_refused():
         judge_pairs(None, None, arm, arm.model_copy(update={"cases": "y"}), ())
     with pytest.raises(NotComparable, match="no two different answers"):
         judge_pairs(None, None, arm, arm, ())
+
+
+class Partial:
+    """A judge that prefers whatever is named first: the candidate."""
+
+    digest = "j"
+
+    def preferences(self, triples):
+        return [Preference(1) for _ in triples]
+
+
+def answered(name, answers):
+    """An arm from answers; those with an error have no score."""
+    scores = [Score(value=1.0) if a.error is None else Score(unscored=a.error) for a in answers]
+    results = tuple(
+        CaseResult(case=f"{i}", answer=a, score=s, lenient=s)
+        for i, (a, s) in enumerate(zip(answers, scores, strict=True))
+    )
+    return Arm(name=name, candidate=Candidate(lever=name, model="m"), cases="x", results=results)
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "parse", "timeout", "transport"])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_answer_that_did_not_come_is_no_loss_and_is_counted(reason, lost):
+    cases = [Case(id=f"{i}", input={"q": f"{i}"}) for i in range(50)]
+    failed = [Answer(finish="error", error=reason)] * lost
+    theirs = answered("prompt", [*failed, *(Answer(text=f"theirs {i}") for i in range(lost, 50))])
+    ours = answered("lora", [Answer(text=f"ours {i}") for i in range(50)])
+    found = judge_pairs(Partial(), held([1, -1] * 30, [1, -1] * 30), theirs, ours, cases)
+    assert (found.n, found.wins, found.unanswered) == (50 - lost, 50 - lost, lost)
+    assert found.problem == ("" if lost == 1 else "2 of 50 cases were not answered by both arms; at most 2 % may")
+
+
+def test_the_record_of_a_run_tells_an_answer_that_did_not_come_from_one_that_could_not_be_scored():
+    for reason in ("content_filter", "parse", "timeout", "transport"):
+        assert runs._result("a", CaseOutput(unscored=reason)).answer.error == reason
+        assert runs._result("a", CaseOutput(text="said", unscored=reason)).answer.error is None
+    assert runs._result("a", CaseOutput(unscored="missing_expected")).answer.error is None
+    assert runs._result("a", CaseOutput(score=0.0)).answer.error is None
 
 
 # --- a use case -----------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ from tuneworthy.records import (
 from tuneworthy.verdict import Verdict
 
 SCHEMA_VERSION: Literal[1] = 1
+CHANNEL = ("timeout", "transport", "content_filter", "parse")
+"""why an answer may not have come; it is empty then"""
 
 GateState: TypeAlias = Literal["passed", "failed", "not_measured", "overridden"]
 
@@ -269,7 +271,9 @@ class RunRecord(Record):
 def _result(case: str, output: CaseOutput) -> CaseResult:
     strict = Score(value=output.score, unscored=output.unscored)
     lenient = strict if output.lenient is None else Score(value=output.lenient)
-    return CaseResult(case=case, answer=Answer(text=output.text), score=strict, lenient=lenient)
+    # The record does not tell who failed. No scorer leaves an empty answer unscored for these reasons: the channel did.
+    error = output.unscored if not output.text and output.unscored in CHANNEL else None
+    return CaseResult(case=case, answer=Answer(text=output.text, error=error), score=strict, lenient=lenient)
 
 
 def load(path: Path) -> RunRecord:

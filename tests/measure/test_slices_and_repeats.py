@@ -10,7 +10,7 @@ from tuneworthy.measure.compare import arm_interval, compare
 from tuneworthy.measure.repeats import average, repeated, steadiness
 from tuneworthy.measure.slices import slices
 from tuneworthy.measure.statistics import wilson
-from tuneworthy.records import Answer, Arm, Candidate, CaseResult, Score
+from tuneworthy.records import Answer, Arm, Calibration, Candidate, CaseResult, Interval, Score
 
 
 def arm(name, values, cases="lock"):
@@ -164,6 +164,20 @@ def test_repeats_that_never_change_cost_nothing_and_change_nothing():
     assert found.reference.flipping.value == 0 < found.reference.flipping.high
     same = told(one, one)
     assert (same.noise, same.cases_once) == (None, None)
+
+
+def test_the_cases_that_a_judge_takes_are_those_of_the_smaller_difference_that_it_sees():
+    """Right about nine of ten right answers and eight of ten wrong ones, it sees .7 of a difference between people."""
+    rng = np.random.default_rng(6)
+    arms = asked(rng, np.full(200, 0.4), "a", 3), asked(rng, np.full(200, 0.6), "b", 3)
+    plain, steady = told(*arms), {"low": 0.0, "high": 1.0}
+    judge = Calibration.model_construct(
+        n=100, right=50, sensitivity=Interval(value=0.9, **steady), specificity=Interval(value=0.8, **steady)
+    )
+    found = told(*arms, judge=judge)
+    assert found.cases_once == pytest.approx(plain.cases_once / 0.7**2, rel=0.01)
+    assert found.cases_repeated == pytest.approx(plain.cases_repeated / 0.7**2, rel=0.01)
+    assert found.noise == plain.noise
 
 
 def test_swapping_the_arms_mirrors_everything():

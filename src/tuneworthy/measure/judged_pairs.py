@@ -42,6 +42,8 @@ class JudgedPairs(Record):
     """pairs with two different answers that it judged"""
     identical: int
     """cases with the same answer in both arms: not asked about, and not among the pairs"""
+    unanswered: int = 0
+    """cases that one of the arms gave no answer to, since its channel failed: no loss, and not among the pairs"""
     wins: int
     """pairs in which the judge prefers the candidate in both orders"""
     losses: int
@@ -110,8 +112,7 @@ def judge_pairs(
     if reference.cases != candidate.cases:
         raise NotComparable("the arms were measured on different cases", next="run both on the same suite")
     theirs, ours = (
-        {r.case: r.answer.text for r in arm.results if r.score.unscored not in ("timeout", "transport")}
-        for arm in (reference, candidate)
+        {r.case: r.answer.text for r in arm.results if r.answer.error is None} for arm in (reference, candidate)
     )
     both = [case for case in cases if case.id in theirs and case.id in ours]
     pairs = [(case, ours[case.id], theirs[case.id]) for case in both]
@@ -130,9 +131,10 @@ def judge_pairs(
         judge=judge.digest,
         labels=held.n,
         identical=len(both) - len(differ),
+        unanswered=len(cases) - len(both),
         turned=sum(p.leaning != 0 for p in said if p.choice is not None),
         unscored=dict(lost),
-        problem=_problem(lost, len(differ)),
+        problem=_problem(lost, len(differ)) or _unanswered(len(cases) - len(both), len(cases)),
         warnings=held.warnings,
         **found._asdict(),
     )
@@ -195,6 +197,12 @@ def _powered(choices: Mapping[str, int], voted: Mapping[str, int], level: float)
 def _cut(interval: Interval) -> Interval:
     """A net preference lies between -1 and 1."""
     return interval.model_copy(update={k: max(-1.0, min(1.0, getattr(interval, k))) for k in ("value", "low", "high")})
+
+
+def _unanswered(count: int, cases: int) -> str:
+    if count <= MOST_UNSCORED * cases:
+        return ""
+    return f"{count} of {cases} cases were not answered by both arms; at most 2 % may"
 
 
 def _problem(lost: Counter[UnscoredReason], pairs: int) -> str:

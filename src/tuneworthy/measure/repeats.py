@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuneworthy.errors import NotComparable
-from tuneworthy.measure.compare import Clusters, arm_interval, compare, groups_of
+from tuneworthy.measure.compare import Clusters, arm_interval, compare, errors_of, groups_of
 from tuneworthy.measure.statistics import cases_needed_graded, mean_interval
 from tuneworthy.records import Arm, Calibration, CaseResult, Comparison, Interval, Record, Score
 
@@ -64,7 +64,8 @@ class Repeated(Record):
     noise: float | None
     """share of the variance of that mean difference that comes from within cases; None where nothing varies"""
     cases_once: int | None
-    """cases that find the smallest difference with the planned power when each is asked once; None as for `noise`"""
+    """cases that find the smallest difference with the planned power when each is asked once; None as for `noise`. Of a
+    judge: the smallest difference of people as it shows in its scores; how well its errors are known does not count"""
     cases_repeated: int | None
     """and when each is asked this often"""
 
@@ -152,7 +153,8 @@ def repeated(
         for arm, runs in zip(both, (reference, candidate), strict=True)
     ]
     found = compare(*both, binary=False, registered=False, seed=seed, alpha=alpha, clusters=clusters, judge=judge)
-    noise, once, often = _price(found, told[0].steadiness, told[1].steadiness, smallest, power, alpha)
+    seen = smallest if judge is None else _seen_by(judge, smallest)
+    noise, once, often = _price(found, told[0].steadiness, told[1].steadiness, seen, power, alpha)
     return Repeated(
         repeats=len(reference),
         temperature=reference[0].candidate.decoding.temperature,
@@ -180,8 +182,11 @@ def _price(
     """(share of the noise within cases, cases when asked once, cases when asked so often); None where nothing varies.
 
     Var(mean difference) · n = between² + (within_A² + within_B²)/K (Miller, arXiv 2411.00640).
+
+    Args:
+        smallest: in the unit of the scores, as the spread of the differences is.
     """
-    if one is None or two is None or found.sd == 0:
+    if one is None or two is None or found.sd == 0 or smallest <= 0:
         return None, None, None
     repeats = min(one.repeats, two.repeats)
     within = (one.within**2 + two.within**2) / repeats
@@ -193,6 +198,12 @@ def _price(
         for k in (1, max(1, round(repeats)))
     ]
     return noise, cases[0], cases[1]
+
+
+def _seen_by(judge: Calibration, difference: float) -> float:
+    """As large a difference between people shows in the scores of a judge that errs (Rogan and Gladen)."""
+    found = errors_of(judge)
+    return difference * (found["sensitivity"][0] + found["specificity"][0] - 1)
 
 
 def _mean(first: CaseResult, repeats: Sequence[CaseResult]) -> CaseResult:

@@ -131,6 +131,7 @@ def pairs(found: JudgedPairs, folder: Path, *, as_json: bool) -> int:
     """Two arms before the judge; 0 when people would prefer the candidate, 3 the reference, 4 when nobody can tell."""
     console = people(as_json)
     same = f"; {found.identical} cases with the same answer left out" if found.identical else ""
+    same += f"; {found.unanswered} cases left out that an arm did not answer" if found.unanswered else ""
     console.print(f"{found.candidate} against {found.reference}: {found.n} pairs, each asked in both orders{same}")
     turned = f" ({found.turned} turned with the order)" if found.turned else ""
     console.print(f"the judge prefers {found.candidate} in {found.wins}, {found.reference} in {found.losses}; "
