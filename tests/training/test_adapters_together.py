@@ -11,6 +11,7 @@ from tuneworthy.errors import TrainingError
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.training import gradients as stepping
 from tuneworthy.training import loop, run
+from tuneworthy.training.checkpoints import OPTIMIZER, checkpoint_folder, last_step
 from tuneworthy.training.gradients import gradients, within_memory
 from tuneworthy.training.loop import apart, train, train_all
 from tuneworthy.training.network import adapter_name, trainable, tunable
@@ -171,6 +172,111 @@ def test_killed_together_and_continued_together_the_bits_are_the_same(base, tmp_
     assert [done.weights for done in train_all(base, asked, together=True)] == whole
 
 
+def seeds(base, place, *, stop=None):
+    """Three that differ in their seed alone; the first tells `stop` of each step."""
+    told = (stop, None, None)
+    return [
+        Training(RECIPE.model_copy(update={"seed": s}), taught(base), place / str(s), on_progress=told[s])
+        for s in range(3)
+    ]
+
+
+def stop_after(steps):
+    def stop(progress):
+        if progress.step == steps:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_where_one_ends_off_a_mark_the_others_go_on_from_there_after_a_kill(base, tmp_path, monkeypatch):
+    real = run.Run._stopped
+
+    def stopped(one):
+        ends = one.recipe.seed == 1 and one.standing.step == 5
+        return "learned" if ends else real(one)
+
+    monkeypatch.setattr(run.Run, "_stopped", stopped)
+    whole = train_all(base, seeds(base, tmp_path / "whole"), together=True)
+    assert [done.steps for done in whole] == [12, 5, 12]
+    with pytest.raises(KeyboardInterrupt):
+        train_all(base, seeds(base, tmp_path / "cut", stop=stop_after(6)), together=True)
+    assert [last_step(tmp_path / "cut" / name) for name in "02"] == [5, 5]
+    continued = train_all(base, seeds(base, tmp_path / "cut"), together=True)
+    assert [done.weights for done in continued] == [done.weights for done in whole]
+
+
+def test_killed_while_saving_and_killed_again_all_still_stand_at_the_same_step(base, tmp_path, monkeypatch):
+    whole = [done.weights for done in train_all(base, seeds(base, tmp_path / "whole"), together=True)]
+    place, real, saved = tmp_path / "cut", run.checkpoints.save, []
+
+    def save(out, *arguments, **named):
+        if len(saved) == 4:  # the first of three has written its second checkpoint
+            raise KeyboardInterrupt
+        saved.append(out)
+        real(out, *arguments, **named)
+
+    def step(*_):
+        raise KeyboardInterrupt
+
+    for owner, name, patched in ((run.checkpoints, "save", save), (loop._Together, "_step", step)):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, patched)
+            with pytest.raises(KeyboardInterrupt):
+                train_all(base, seeds(base, place), together=True)
+    outs = [place / str(number) for number in range(3)]
+    at = min(map(last_step, outs))
+    assert all((checkpoint_folder(out, at) / OPTIMIZER).is_file() for out in outs)
+    assert [done.weights for done in train_all(base, seeds(base, place), together=True)] == whole
+
+
+def test_trainings_that_do_not_fit_side_by_side_take_turns_and_end_as_alone(base, tmp_path, monkeypatch):
+    alone = [train(base, t.recipe, t.encoded, t.out) for t in seeds(base, tmp_path / "alone")]
+    real, refused = stepping.negative_log_likelihood, []
+
+    def capped(network, batch, **named):
+        if len(batch.ids_BT) > 2:
+            refused.append(batch.ids_BT.shape)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(network, batch, **named)
+
+    monkeypatch.setattr(stepping, "negative_log_likelihood", capped)
+    together = train_all(base, seeds(base, tmp_path / "together"), together=True)
+    assert refused
+    for one, other in zip(alone, together, strict=True):
+        assert other.losses == pytest.approx(one.losses, rel=1e-4)
+        assert other.micro_batch < one.micro_batch
+    assert len(refused) < 12  # found once, kept for the rest of the run
+
+
+def test_the_record_tells_what_was_shared_and_the_difference_where_it_was_measured(base, tmp_path):
+    first, second, third = train_all(base, seeds(base, tmp_path), together=True)
+    assert first.prefix == second.prefix == third.prefix > 16
+    assert "computed both ways, differ by" in first.sharing
+    for done in (second, third):
+        assert "checked on a training beside it" in done.sharing
+        assert "differ by" not in done.sharing
+
+
+def test_one_that_was_begun_alone_with_nothing_shared_shares_nothing_beside_others(base, tmp_path, monkeypatch):
+    one, other, _ = seeds(base, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "sharing", lambda *_: (0, "not asked for"))
+        train(base, one.recipe, one.encoded, one.out, share=0.3)
+    real, used = loop.within_memory, []
+
+    def spied(network, groups, *, prefix, **named):
+        if len(groups[0]) == RECIPE.batch_size:  # two rows are computed both ways before the first step
+            used.append((len(groups), prefix))
+        return real(network, groups, prefix=prefix, **named)
+
+    monkeypatch.setattr(loop, "within_memory", spied)
+    done = train_all(base, [one, other], together=True)
+    assert (done[0].prefix, done[0].sharing) == (0, "not asked for")
+    assert done[1].prefix > 16
+    assert set(used) == {(1, 0), (1, done[1].prefix)}
+
+
 def test_why_some_are_trained_one_after_the_other(base, tmp_path):
     encoded = taught(base)
 
@@ -183,6 +289,9 @@ def test_why_some_are_trained_one_after_the_other(base, tmp_path):
         )
 
     assert reason(seed=5, learning_rate=1e-3) == ""
+    plain = encode(base.tokenizer, [row(f"{n}", "red", name=f"row-{n}") for n in range(8)], 256, stop_ids=base.stop_ids)
+    begun = [Training(RECIPE, encoded, tmp_path / "a"), Training(RECIPE, plain, tmp_path / "b")]
+    assert "beginnings of different lengths" in apart(begun)
     assert "dropout" in reason(dropout=0.1)
     assert "full" in reason(method="full")
     assert reason(batch_size=2) == "they differ in batch_size"

@@ -171,9 +171,13 @@ def read_score(out: Path, step: int) -> tuple[bool, DevScore | None]:
     return True, None if score is None else DevScore(*score)
 
 
-def prune(out: Path, keep: Collection[int]) -> None:
-    """Remove checkpoints that can no longer be chosen, and the optimiser state of all but the last."""
-    last = max(_steps(out), default=0)
+def prune(out: Path, keep: Collection[int], *, last: int) -> None:
+    """Remove checkpoints that can no longer be chosen, and the optimiser state of all but the last.
+
+    Args:
+        last: the step at which the training stands. Later ones were written before a kill, by a training that has gone
+            on from here since: they come again.
+    """
     for step in _steps(out):
         folder = checkpoint_folder(out, step)
         if step not in keep and step != last:

@@ -16,6 +16,10 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 """what torch's allocators say; on a CPU as a plain RuntimeError"""
 
 
+class TooLarge(TrainingError):
+    """Not even one row of each group fits into memory."""
+
+
 def gradients(
     network: Any, groups: Sequence[Sequence[EncodedRow]], *, micro_batch: int, precision: str = "fp32", prefix: int = 0
 ) -> list[float]:
@@ -49,7 +53,7 @@ def within_memory(
     """As `gradients`; when memory runs out, once more in passes of half the size. Also returns the size that fitted.
 
     Raises:
-        TrainingError: not even one row of each group fits.
+        TooLarge: not even one row of each group fits. The gradients are empty then.
     """
     while True:
         try:
@@ -63,7 +67,7 @@ def within_memory(
             torch.cuda.empty_cache()
         parts = list(micro_batches(groups, micro_batch, prefix=prefix))
         if max(map(len, parts)) == len(groups):
-            raise TrainingError(
+            raise TooLarge(
                 "one row does not fit into memory",
                 why=f"its forward and backward pass need more than there is; the longest has {_longest(groups)} tokens",
                 next="lower max_length, or take a smaller base model; tuneworthy plan tells what fits",

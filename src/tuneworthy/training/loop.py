@@ -21,7 +21,7 @@ from tuneworthy.errors import TrainingError
 from tuneworthy.training.batches import EncodedRow
 from tuneworthy.training.checkpoints import Identity, last_step
 from tuneworthy.training.delivery import Trained, delivered
-from tuneworthy.training.gradients import within_memory
+from tuneworthy.training.gradients import TooLarge, within_memory
 from tuneworthy.training.network import Base, adapter_name, tunable
 from tuneworthy.training.prefix import ALLOWED, SHORTEST, common, relative_difference, sharing
 from tuneworthy.training.recipe import Recipe
@@ -108,6 +108,8 @@ def apart(trainings: Sequence[Training]) -> str:
         return "full fine-tuning changes the base itself"
     if any(recipe.dropout > 0 for recipe in recipes):
         return "dropout would draw other masks than alone"
+    if len({common(asked.encoded.rows) for asked in trainings}) > 1:
+        return "their rows share beginnings of different lengths, and a pass computes one length"
     for name in ("r", "batch_size", "micro_batch", "precision"):
         if len({getattr(recipe, name) for recipe in recipes}) > 1:
             return f"they differ in {name}"
@@ -121,6 +123,8 @@ class _Together:
     network: Any
     runs: list[Run]
     micro_batch: int = 0
+    one_by_one: bool = False
+    """one row of each did not fit into memory together: from then on they take turns in every step"""
     _checked: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def to_the_end(self) -> list[Trained]:
@@ -149,19 +153,34 @@ class _Together:
         for run, rows in zip(now, batches, strict=True):
             if run.standing.prefix is None:
                 self._decide_sharing(run, rows)
-        side_by_side(self.network, [run.adapter for run in now])
-        # Dropout follows from (seed, step); with dropout there is only one.
-        torch.manual_seed((now[0].recipe.seed << 32) + now[0].standing.step)
-        losses, fitted = self._gradients(batches, prefix=min(run.standing.prefix or 0 for run in now))
-        if fitted < self.micro_batch:
-            self.micro_batch = fitted
-            for run in now:
-                run.move(micro_batch=fitted)
-        for run, rows, loss in zip(now, batches, losses, strict=True):
-            run.take(loss, rows)
+        # Their beginnings may differ where one of them was begun alone: what its record tells is what is done.
+        alike = len({run.standing.prefix for run in now}) == 1
+        if not self.one_by_one and alike:
+            try:
+                self._move(now, batches)
+            except TooLarge:
+                if len(now) == 1:
+                    raise
+                self.one_by_one = True
+        if self.one_by_one or not alike:
+            for run, rows in zip(now, batches, strict=True):
+                self._move([run], [rows])
         seconds = time.monotonic() - began
         for run, rows in zip(now, batches, strict=True):
             run.spend(seconds, len(now), rows)
+
+    def _move(self, now: Sequence[Run], batches: Sequence[Sequence[EncodedRow]]) -> None:
+        """The weights of these, by one step. Raises TooLarge before any is moved."""
+        side_by_side(self.network, [run.adapter for run in now])
+        # Dropout follows from (seed, step); with dropout there is only one.
+        torch.manual_seed((now[0].recipe.seed << 32) + now[0].standing.step)
+        losses, fitted = self._gradients(batches, prefix=now[0].standing.prefix or 0)
+        if fitted < self.micro_batch:
+            self.micro_batch = fitted
+            for run in self.runs:
+                run.move(micro_batch=fitted)
+        for run, rows, loss in zip(now, batches, losses, strict=True):
+            run.take(loss, rows)
 
     def _gradients(self, batches: Sequence[Sequence[EncodedRow]], *, prefix: int) -> tuple[list[float], int]:
         precision = self.runs[0].recipe.precision
@@ -169,7 +188,7 @@ class _Together:
 
     def _decide_sharing(self, run: Run, rows: Sequence[EncodedRow]) -> None:
         """Once for a whole training. Two rows of its first batch are computed both ways; trainings side by side share
-        the network and its arithmetic, so what one of them found holds for the others."""
+        the network and its arithmetic, so what one of them found holds for the others, whose record says so."""
         tokens, why = sharing(self.network, run.asked.encoded.rows, run.recipe.batch_size)
         if tokens and tokens not in self._checked:
             side_by_side(self.network, [run.adapter])
@@ -179,14 +198,14 @@ class _Together:
                 found.append([weight.grad for weight in run.learning.weights.values() if weight.grad is not None])
                 self.network.zero_grad()
             differs = relative_difference(*found)
-            self._checked[tokens] = (
-                tokens,
-                f"{why}; gradients of the first rows, computed both ways, differ by {differs:.1e}",
-            )
+            self._checked[tokens] = tokens, f"{why}; checked on a training beside it"
+            why += f"; gradients of the first rows, computed both ways, differ by {differs:.1e}"
             if not differs <= ALLOWED[run.recipe.precision]:
-                told = f"the {tokens} tokens that all rows begin with are computed with each of them"
-                self._checked[tokens] = 0, f"{told}: shared, the gradient of the first rows differed by {differs:.1e}"
-        tokens, why = self._checked.get(tokens, (tokens, why))
+                told = f"the {tokens} tokens that all rows begin with are computed with each of them: shared,"
+                self._checked[tokens] = 0, f"{told} the gradient of a training beside it differed too much"
+                tokens, why = 0, f"{told} the gradient of the first rows differed by {differs:.1e}"
+        elif tokens:
+            tokens, why = self._checked[tokens]
         run.move(prefix=tokens, sharing=why)
 
 

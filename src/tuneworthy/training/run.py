@@ -177,8 +177,9 @@ class Run:
 
     @property
     def due(self) -> bool:
-        """Is a checkpoint to be written now?"""
-        return self.standing.step in self.marks or time.monotonic() - self._saved_at > SAVE_SECONDS
+        """Is a checkpoint to be written now? Also where it ends off a mark: the others go on without it from here."""
+        marked = self.standing.step in self.marks or self._stopped() is not None
+        return marked or time.monotonic() - self._saved_at > SAVE_SECONDS
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -214,7 +215,8 @@ class Run:
             standard_error=score.standard_error if score else None,
         )
         self.move(points=(*now.points, point), seconds=now.seconds + time.monotonic() - began)
-        checkpoints.prune(self.asked.out, {contender.step for contender in contenders(self.standing.points)})
+        keep = {contender.step for contender in contenders(self.standing.points)}
+        checkpoints.prune(self.asked.out, keep, last=now.step)
 
     def tell(self) -> None:
         """Report progress."""
