@@ -48,8 +48,7 @@ def test_a_log_read_back_holds_the_scores_of_its_arm(record: runs.RunRecord) -> 
             output = row.outputs[arm.name]
             assert sample_.id == row.id
             assert sample_.text == output.text
-            expected = "judge_refused" if output.score is None else output.score
-            assert sample_.scores["strict"] == expected
+            assert sample_.scores["strict"] == (output.unscored if output.score is None else output.score)
 
 
 def test_an_unscored_case_is_nan_with_its_reason(record: runs.RunRecord) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tuneworthy.errors import MissingExtra, Problem
 from tuneworthy.exchange.log import Log, Sample, about, absent, mapping, plain, refused, scored, usable, why
@@ -18,6 +18,7 @@ from tuneworthy.records import UnscoredReason
 
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """as `value_to_float` of inspect_ai.scorer"""
+REASONS: tuple[UnscoredReason, ...] = get_args(UnscoredReason)
 _MODEL_FAILED = ("invalid_response_format", "refusal", "no_response")
 """Reasons of an abnormal score that Inspect ascribes to the model (`ScoreReason`). The model was asked and failed."""
 
@@ -147,7 +148,13 @@ def _of(metric: str, sample: Mapping[str, Any], scores: Mapping[str, Any]) -> fl
     if error:
         return why(str(mapping(error).get("message", error)))
     raw = scores.get(metric)
-    return "judge_refused" if absent(raw) else scored(raw)
+    return _reason(metric, sample) if absent(raw) else scored(raw)
+
+
+def _reason(metric: str, sample: Mapping[str, Any]) -> UnscoredReason:
+    """Logs of this project say it (`to_inspect`); in others NaN is what a scorer could not judge."""
+    told = mapping(mapping(sample.get("scores")).get(metric)).get("explanation")
+    return next((reason for reason in REASONS if told == f"unscored: {reason}"), "judge_refused")
 
 
 def _settings(spec: Mapping[str, Any]) -> dict[str, Any]:
