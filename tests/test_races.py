@@ -24,3 +24,32 @@ def test_a_race_runs_and_both_sides_agree(name):
     assert "ratio" in done.stdout
     assert "NOT THE SAME" not in done.stdout
     assert "not equivalent" not in done.stdout
+
+
+def test_only_what_the_decision_needs_counts_wherever_it_is_asked_from():
+    from benchmarks.decision import BESIDE, COUNTED, Stages
+
+    stages, seen = Stages(), []
+
+    class Run:
+        def adopt(self):
+            seen.append(stages.now)
+
+        def probe(self):
+            self.adopt()  # a probe trains once more and scores development cases on the way
+            seen.append(stages.now)
+
+        def fail(self):
+            raise ValueError("a call that fails")
+
+    stages.mark(Run, "adopt", "development")
+    stages.mark(Run, "probe", "probes")
+    stages.mark(Run, "fail", "development")
+    run = Run()
+    run.adopt()
+    run.probe()
+    with pytest.raises(ValueError, match="a call that fails"):
+        run.fail()
+    assert seen == ["development", "probes", "probes"]
+    assert stages.now == BESIDE
+    assert not {BESIDE, "probes"} & set(COUNTED)
