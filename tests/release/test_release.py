@@ -9,16 +9,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from released import build, record, released, scripted_project, tiny_project
+from released import SIGNS, build, record, released, scripted_project, tiny_project
 from weights import write_adapter
 
+from small import small_usecase
+from tuneworthy import flow
 from tuneworthy.answering import Answerer
 from tuneworthy.errors import GateRefused, MissingExtra, ModelError, TuneworthyError
 from tuneworthy.ground import prepare
 from tuneworthy.models.local.files import silent_peft
 from tuneworthy.models.open import open_model
-from tuneworthy.release import bom, fingerprint, package, signature, verify
+from tuneworthy.release import bom, drill, fingerprint, package, signature, verify
 from tuneworthy.release.package import open_release
+from tuneworthy.serving import gate
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,6 +75,23 @@ def test_its_name_is_its_content(made):
     assert package.find(project, "").name == again.name
     with pytest.raises(ModelError, match="2 releases"):
         package.find(project, "small")
+
+
+def test_line_separators_inside_a_text_do_not_cut_cases_or_examples(tmp_path):
+    """U+2028, U+2029 and U+0085 stand unescaped in JSON, and `str.splitlines` cuts at them."""
+    project = small_usecase(tmp_path / "small")
+    (project.folder / "scripted.json").write_text(json.dumps(SIGNS), "utf-8")
+    for path in (project.cases_file, project.native_examples):
+        path.write_text(path.read_text("utf-8").replace("pipe", "\u2028pipe\u2029a\u0085b"), "utf-8")
+    flow.lock_suite(project.folder, again=False)
+    release = released(project, trained=False, shots=True)
+    assert any("\u2028" in case.input["message"] for case in release.cases)
+    assert len(release.cases) == 40
+    assert verify.problems(release) == []
+    texts = answers(release, open_model(release.usecase, project.folder), release.cases[: gate.SLICE])
+    assert gate.suite(release, texts).state == "passed"
+    rows = (release.folder / "examples.jsonl").read_bytes()
+    assert drill._shifted(rows).count(b"\n") == rows.count(b"\n") > 0
 
 
 def test_a_release_of_an_earlier_version_keeps_its_name(copy):

@@ -40,7 +40,7 @@ def _read(file: Path) -> list[tuple[str, Answer]]:
     if not file.exists():
         return []
     kept = []
-    for line in file.read_text("utf-8", errors="surrogatepass").splitlines():
+    for line in file.read_text("utf-8", errors="surrogatepass").split("\n"):
         try:
             row = json.loads(line)
             kept.append((str(row["input"]), Answer.model_validate(row["answer"])))

@@ -76,7 +76,7 @@ def _zeroed(raw: bytes) -> bytes:
 
 
 def _shifted(raw: bytes) -> bytes:
-    rows = [json.loads(line) for line in raw.decode("utf-8").splitlines() if line]
+    rows = [json.loads(line) for line in raw.decode("utf-8").split("\n") if line]
     labels = sorted({str(row["expected"]) for row in rows})
     for row in rows:
         row["expected"] = labels[(labels.index(str(row["expected"])) + 1) % len(labels)]

@@ -323,4 +323,5 @@ def _jsonl(rows: Sequence[Example] | Sequence[Case]) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines() if path.is_file() else []
+    """At line feeds alone: JSON carries U+2028 and its like unescaped, and `splitlines` would cut there."""
+    return [line for line in path.read_text("utf-8").split("\n") if line] if path.is_file() else []

@@ -134,7 +134,7 @@ def _texts(folder: Path, key: str, name: str) -> tuple[str, ...]:
             'settings = { like = "style/like.txt", unlike = "style/unlike.txt" }',
         )
     try:
-        lines = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+        lines = [line for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
         found = [_text(json.loads(line)) if path.suffix == ".jsonl" else line for line in lines]
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(f"{name} cannot be read: {error}", "one text a line, UTF-8") from None
