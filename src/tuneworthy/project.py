@@ -250,9 +250,10 @@ class Project:
         """The secret that divides clients between champion and canary."""
         return self.store / "split.key"
 
-    def watched(self, release: str) -> Path:
-        """The first days of a release in numbers, which later ones are held against. Not to be deleted."""
-        return self.store / "watch" / f"{release}.json"
+    def watched(self, release: str, alias: str) -> Path:
+        """The first days of a release under an alias in numbers, which later ones are held against. Not to be
+        deleted."""
+        return self.store / "watch" / f"{release}--{alias}.json"
 
     @property
     def reevaluations(self) -> Path:

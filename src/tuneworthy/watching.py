@@ -71,6 +71,7 @@ def watch(folder: Path, *, alias: str, days: int) -> Report:
         stale=stale.check(release, project.docs, recent),
         suite=[{key: value for key, value in one.items() if key != "ids"} for one in suite],
         bad_lines=bad + bad_said,
+        gone=_gone(project, release, alias),
     )
 
 
@@ -256,9 +257,23 @@ def _live(project: Project, alias: str) -> Release:
     return package.find(project, name)
 
 
+def _gone(project: Project, release: Release, alias: str) -> str:
+    """The day on which a release began to answer, where no trace goes back as far; else empty."""
+    began = next(
+        (
+            entry.at[:10]
+            for entry in deployments.read(project)
+            if (entry.alias, entry.release, entry.action) == (alias, release.name, "live") and entry.mode != "shadow"
+        ),
+        "",
+    )
+    oldest = next((day.isoformat() for _, day in traces.days(project.traces)), "")
+    return began if began < oldest else ""
+
+
 def _reevaluations(project: Project, release: str) -> list[dict[str, Any]]:
     path, found = project.reevaluations, []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text("utf-8").split("\n") if path.exists() else ():
         try:
             one = json.loads(line)
         except ValueError:

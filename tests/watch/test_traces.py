@@ -21,7 +21,7 @@ from tuneworthy import service
 from tuneworthy.data import read as reading
 from tuneworthy.records import Answer
 from tuneworthy.serving.gateway import Limits
-from tuneworthy.watch import traces
+from tuneworthy.watch import drift, traces
 from tuneworthy.watch.traces import Keeping, Served, Traces, answer_id
 
 SECRET = "my pipe leaks, call anna.schmidt@example.com or +49 30 901820"
@@ -123,6 +123,30 @@ def test_old_days_are_removed(traced):
     assert sorted(day for _, day in traces.days(project.traces)) == [today - timedelta(days=n) for n in (6, 5, 0)]
     assert (project.traces / "mine.jsonl").exists()
     assert counted.count("removed") == 4
+
+
+def test_an_old_file_that_cannot_be_removed_is_told_and_the_next_is_written(traced, monkeypatch):
+    project, release = traced
+    old = [project.traces / f"2020-01-0{day}.jsonl" for day in (1, 2)]
+    project.traces.mkdir(parents=True)
+    for path in old:
+        path.write_text("", "utf-8")
+
+    def stuck(path, missing_ok=False):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", stuck)
+    found, counted, told = written(project, release, Keeping(), ["pipe", "pipe"])
+    assert (len(found), counted) == (2, ["written", "written"])
+    assert told == [f"traces or feedback older than 30 days cannot be removed: Operation not permitted: {old[1]}"]
+
+
+def test_too_few_days_for_drift_are_told_at_the_start(traced):
+    project, release = traced
+    assert traces.LEAST_DAYS == drift.REFERENCE_DAYS + 2
+    for days, word in ((15, "cannot tell drift"), (16, "")):
+        _, _, told = written(project, release, Keeping(days=days), [])
+        assert [word in text for text in told] == [True] * bool(word)
 
 
 def test_a_full_disk_loses_traces_is_counted_and_told_once_and_answers_go_on(traced, monkeypatch):

@@ -142,8 +142,9 @@ def test_the_reference_outlives_the_traces_it_was_made_of(project, made):
         path.unlink()
     found = watching.watch(project.folder, alias="champion", days=3)
     assert {alarm.what for alarm in found.alarms} == {"language"}
-    assert "messages" not in project.watched(made[1].name).read_text("utf-8")
-    project.watched(made[1].name).write_text("{}", "utf-8")
+    kept = project.watched(made[1].name, "champion")
+    assert "messages" not in kept.read_text("utf-8")
+    kept.write_text("{}", "utf-8")
     with pytest.raises(DataError, match="reference"):
         watching.watch(project.folder, alias="champion", days=3)
 
@@ -153,6 +154,34 @@ def test_a_young_release_has_no_reference_and_says_so(project, made):
     found = watching.watch(project.folder, alias="champion", days=30)
     assert found.alarms == ()
     assert any("5 of 14 days" in text for text in found.not_measured)
+
+
+def test_a_reference_whose_first_days_are_gone_says_so_and_which_days_it_is(project, made, monkeypatch):
+    entries = [e.model_copy(update={"at": "2020-01-01T00:00:00+00:00"}) for e in deployments.read(project)]
+    monkeypatch.setattr(deployments, "read", lambda project: tuple(entries))
+    write_days(project, made[1], days=5)
+    found = watching.watch(project.folder, alias="champion", days=3)
+    assert any("from 2020-01-01 on, are gone" in text for text in found.not_measured)
+    write_days(project, made[1])
+    found = watching.watch(project.folder, alias="champion", days=3)
+    first = [(TODAY - timedelta(days=25 - n)).strftime("%Y-%m-%d") for n in range(14)]
+    assert list(found.reference) == first  # the first that are left, however few days are looked at
+    told = f"the reference begins on {first[0]}, but the release answered from 2020-01-01 on"
+    assert any(told in note for note in found.notes)
+    monkeypatch.undo()
+    ran = CliRunner().invoke(cli.app, ["watch", str(project.folder)])
+    assert told in ran.output  # it was so when the reference was made
+    assert f"{first[0]} to {first[-1]} (14 days with answers)" in ran.output
+
+
+def test_each_alias_of_a_release_has_a_reference_of_its_own(project, made, monkeypatch):
+    entries = [e.model_copy(update={"alias": a}) for e in deployments.read(project) for a in ("champion", "second")]
+    monkeypatch.setattr(deployments, "read", lambda project: tuple(entries))
+    write_days(project, made[1])
+    assert watching.watch(project.folder, alias="champion", days=30).reference
+    found = watching.watch(project.folder, alias="second", days=30)
+    assert found.reference == ()
+    assert any("0 of 14 days" in text for text in found.not_measured)
 
 
 def test_fewer_right_answers_are_worse(project, made):

@@ -178,7 +178,9 @@ def serve(
     trace_content: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of answers whose content is kept too, redacted.")
     ] = 0.0,
-    trace_days: Annotated[int, typer.Option(min=1, help="Traces and feedback are removed after so many days.")] = 30,
+    trace_days: Annotated[
+        int, typer.Option(min=1, help="Traces and feedback are removed after so many days; drift needs 16 or more.")
+    ] = 30,
     new_key: Annotated[str, typer.Option(help="Make a key of this name, show it, and stop.", show_default=False)] = "",
     for_alias: Annotated[list[str] | None, typer.Option(help="With --new-key: only these aliases.")] = None,
     drop_key: Annotated[str, typer.Option(help="Make a key worthless, and stop.", show_default=False)] = "",

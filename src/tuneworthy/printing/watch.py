@@ -129,7 +129,8 @@ def redecided(found: Redecision, folder: Path, *, as_json: bool) -> int:
 def _features(found: Report, console: Console) -> None:
     if not found.features:
         return
-    first = f"{found.reference[0]} to {found.reference[-1]}" if found.reference else "no reference yet"
+    days = found.reference
+    first = f"{days[0]} to {days[-1]} ({len(days)} days with answers)" if days else "no reference yet"
     table = grid(("last week against the first days", "left"), ("n", "right"), ("PSI", "right"), ("p", "right"),
                  ("what moved most", "left"), ("PSI to suite", "right"))  # fmt: skip
     for feature in found.features:

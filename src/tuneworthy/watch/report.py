@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue, ValidationError
@@ -126,6 +127,8 @@ class Reference(Record):
     """day → feature → values"""
     said: dict[str, tuple[int, int]]
     """day → (right, wrong)"""
+    gone: str = ""
+    """the day on which the release began to answer, where its traces were gone by then; empty = all were there"""
 
 
 def by_day(found: Iterable[Trace]) -> dict[date, list[Trace]]:
@@ -180,6 +183,7 @@ def build(
     stale: Stale | None,
     suite: Sequence[dict[str, JsonValue]] = (),
     bad_lines: int = 0,
+    gone: str = "",
 ) -> Report:
     """Look at every whole day of the last `last` days.
 
@@ -187,11 +191,12 @@ def build(
         found: traces of this release.
         said: feedback on answers of this release.
         price: of the base model's tokens; None = nobody said.
+        gone: the day on which the release began to answer, where there are no traces of it any more.
     """
     days = by_day(found)
     told = said_by_day(said)
     whole = Days({day: rows(of_day) for day, of_day in days.items() if day < today})
-    reference, waits = _reference(project, release, whole, told)
+    reference, waits = _reference(project.watched(release.name, alias), release, whole, told, gone)
     since = today - timedelta(days=last)
     alarms: list[Alarm] = []
     features = whole.features
@@ -242,7 +247,7 @@ def build(
         stale=stale,
         suite=tuple(suite),
         bad_lines=bad_lines,
-        notes=tuple(_notes(found, bad_lines)),
+        notes=tuple(_notes(found, bad_lines, reference)),
         not_measured=tuple(_not_measured(waits, price, n, texts, stale, release)),
     )
 
@@ -251,10 +256,9 @@ def build(
 
 
 def _reference(
-    project: Project, release: Release, whole: Days, told: Mapping[date, tuple[int, int]]
+    path: Path, release: Release, whole: Days, told: Mapping[date, tuple[int, int]], gone: str
 ) -> tuple[Reference | None, str]:
-    """(the first days, why there are none yet)."""
-    path = project.watched(release.name)
+    """(the first days that are still there, why there are none yet)."""
     if path.exists():
         try:
             return Reference.model_validate_json(path.read_bytes()), ""
@@ -270,12 +274,14 @@ def _reference(
     if len(first) < REFERENCE_DAYS or n < drift.LEAST_REFERENCE:
         return None, (
             f"{len(first)} of {REFERENCE_DAYS} days and {n:,} of {drift.LEAST_REFERENCE} answers of the reference"
+            + (f"; the first days, from {gone} on, are gone: keep traces longer (serve --trace-days)" if gone else "")
         )
     draw = random.Random(0)
     kept = Reference(
         release=release.name,
         days={day.isoformat(): _some(whole.rows[day], draw) for day in first},
         said={day.isoformat(): told[day] for day in first if day in told},
+        gone=gone,
     )
     write_whole(path, json.dumps(kept.model_dump(mode="json")) + "\n")
     return kept, ""
@@ -380,7 +386,12 @@ def _scores(found: Sequence[Trace]) -> Iterable[LiveScore]:
             yield LiveScore(scorer=name, n=len(of_name), mean=interval, on="answers")
 
 
-def _notes(found: Sequence[Trace], bad_lines: int) -> Iterable[str]:
+def _notes(found: Sequence[Trace], bad_lines: int, reference: Reference | None) -> Iterable[str]:
+    if reference is not None and reference.gone:
+        yield (
+            f"the reference begins on {min(reference.days)}, but the release answered from {reference.gone} on: "
+            "traces of its first days were gone when `watch` first ran"
+        )
     unmeasured = sum(not trace.measured and trace.outcome == "ok" for trace in found)
     if unmeasured:
         yield f"of {unmeasured:,} answers nothing was measured, as too many waited to be written"

@@ -35,6 +35,8 @@ from tuneworthy.watch.otel import Spans
 
 ROOM = 10_000
 """traces that may wait to be written"""
+LEAST_DAYS = 16
+"""days to keep for `watch` to tell drift: the reference (drift.REFERENCE_DAYS whole days), today, and one to spare"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,12 @@ class Traces:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write. Says so where too few days are kept to tell drift."""
+        if self.keeping.on and self.keeping.days < LEAST_DAYS:
+            self.tell(
+                f"traces are kept for {self.keeping.days} days: `watch` cannot tell drift, unless it has its reference "
+                f"already (--trace-days {LEAST_DAYS} or more)"
+            )
         self._thread = threading.Thread(target=self._work, name="traces", daemon=True)
         self._thread.start()
 
@@ -134,15 +141,18 @@ class Traces:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            self._clean()
             if isinstance(item, Served):
                 try:
+                    self._clean()
                     self._write(item)
                 except Exception as error:  # a broken scorer of a plug-in must not end all traces
                     self._lost(f"{type(error).__name__}: {error}")
             else:
                 given, client, known, told = item
+                if not told.set_running_or_notify_cancel():  # the client was told that it came too late
+                    continue
                 try:
+                    self._clean()
                     told.set_result(self._said(given, client, known))
                 except Exception as error:  # whoever waits for it is told; the thread has to go on
                     told.set_exception(error)
@@ -214,16 +224,23 @@ class Traces:
         return self._lookers[release.name]
 
     def _clean(self) -> None:
-        """Once a day: remove what is older than it may be."""
+        """Once a day: remove what is older than it may be. What cannot be removed is told and stays until tomorrow."""
         today = datetime.now(UTC).date()
         if self._cleaned == today:
             return
         self._cleaned = today
+        stuck = ""
         for folder in (self.project.traces, self.project.feedback):
             for path, day in days(folder):
                 if day <= today - timedelta(days=self.keeping.days):
-                    path.unlink(missing_ok=True)
-                    self.count("removed")
+                    try:
+                        path.unlink(missing_ok=True)
+                    except OSError as error:
+                        stuck = f"{error.strerror or error}: {path}"
+                    else:
+                        self.count("removed")
+        if stuck:
+            self.tell(f"traces or feedback older than {self.keeping.days} days cannot be removed: {stuck}")
 
     # --- feedback ---
 
