@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "release"))
@@ -142,7 +143,7 @@ def test_nobody_speaks_about_the_answers_of_another_client(tmp_path):
     mine, other = (
         {"authorization": f"Bearer {service.new_key(project.folder, name, [])}"} for name in ("mine", "other")
     )
-    with gateway(project) as (_, url):
+    with gateway(project) as (server, url):
         settled(project)
         number = ask(url, "the pipe", headers=mine).json()["id"]
         assert tell(url, {"id": number, "right": True}).status_code == 401
@@ -151,7 +152,7 @@ def test_nobody_speaks_about_the_answers_of_another_client(tmp_path):
         assert reply.json()["correction"] == "not kept: send the input too"  # content is off
         reply = tell(url, {"id": number, "correction": "power", "input": "the heating is cold"}, mine)
         assert reply.json()["correction"].startswith("kept")
-        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        text = generate_latest(server.gateway.registry).decode()
     assert 'tuneworthy_feedback_total{alias="champion",said="wrong"} 2.0' in text
     assert [one.client for one in feedback.read(project.feedback)[0]] == ["mine"]
 

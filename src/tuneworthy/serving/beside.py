@@ -141,6 +141,8 @@ class Beside:
             self._judged.append(line)
             self._write(line)
             self._decide()
+            if self.over:  # it was taken out for it: nothing more is written
+                return
         if seen.sides is not None:
             self._writer.submit(self._score, seen, right, correction)
 

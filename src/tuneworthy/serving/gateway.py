@@ -4,7 +4,7 @@
     POST /v1/feedback           what a client says of an answer
     GET  /v1/models             what can be asked for
     GET  /health                200 when every alias answers
-    GET  /metrics               Prometheus
+    GET  /metrics               Prometheus, until there are keys: then on a port of its own
     GET  /openapi.json          all of this for machines
 
 Answers come from `release.answerer`, the path that was measured. No content is logged.
@@ -17,7 +17,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from tuneworthy.serving import deployments, openapi
 from tuneworthy.serving.asking import Asked, Refused, chunks, completion, read_request, read_row
 from tuneworthy.serving.beside import Beside
 from tuneworthy.serving.keys import Keys
-from tuneworthy.serving.lane import Lane, LaneDown, LaneFull
+from tuneworthy.serving.lane import AWAY, Lane, LaneDown, LaneFull
 from tuneworthy.serving.split import client_of
 from tuneworthy.watch.feedback import Said, read_given
 from tuneworthy.watch.traces import FeedbackRefused, Served, Traces, answer_id
@@ -76,6 +76,8 @@ class Gateway:
     """where answers are noted; None = nowhere"""
     besides: dict[str, Beside] = field(default_factory=dict)
     """alias → challenger beside what is live there"""
+    keys_wanted: bool = False
+    """nobody gets in without a key; stays so once there was a key, also when the last one was taken back"""
     gate_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     """lets the gate ask a release that nobody else may ask yet"""
     _asked: dict[str, list[float]] = field(default_factory=dict)
@@ -99,14 +101,15 @@ class Gateway:
         self._live = Gauge("tuneworthy_live", "1 = this release is live", ("alias", "release"), registry=self.registry)
 
     def app(self, lifespan: Callable[[Starlette], Any] | None = None, *, metrics: bool = True) -> Starlette:
-        """The web application for clients. `metrics`: they may see them, as nobody else reaches this port."""
+        """The web application for clients. `metrics`: nobody else reaches this port, so they may see them until there
+        are keys: those are for strangers."""
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
                 Route("/v1/feedback", self._guarded(self._said), methods=["POST"]),
                 Route("/v1/models", self._guarded(self._models)),
                 Route("/health", self._health),
-                *([Route("/metrics", self._metrics)] if metrics else []),
+                *([Route("/metrics", self._metrics_of_clients)] if metrics else []),
                 Route("/openapi.json", self._document),
             ],
             lifespan=lifespan,
@@ -139,25 +142,27 @@ class Gateway:
         asked = read_request(await self._body(request))
         alias, lane = self._lane(asked, request, allowed)
         row = read_row(asked.messages, lane.release.usecase)
-        number, started, key = answer_id(), time.perf_counter(), request.state.client
+        number, arrived, key = answer_id(), time.perf_counter(), request.state.client
+        until = asyncio.get_running_loop().time() + self.limits.seconds
         beside = self.besides.get(alias) if asked.model == alias and key is not None else None
         client = client_of(key or "", asked.user)
-        answer = await self._of_canary(beside, row) if beside is not None and beside.takes(client) else None
+        answer = await self._of_canary(beside, row, until) if beside is not None and beside.takes(client) else None
         canary = answer is not None
+        started = arrived if canary else time.perf_counter()  # what the canary took in vain is not the champion's
         lane = beside.challenger if beside is not None and canary else lane
         note = partial(self._note, Served(number, alias, key or "", lane.release, row), key is not None, started)
         if answer is None:
             try:
-                answer = await self._answer(alias, lane, row)
+                answer = await self._answer(alias, lane, row, until)
             except Refused as refused:
                 note(outcome=_OUTCOMES.get(refused.status, "refused"))
                 raise
         outcome = "ok" if answer.error is None else str(answer.error)
         self._count(alias, lane.release.name, outcome)
-        self._seconds.labels(alias).observe(seconds := time.perf_counter() - started)
+        self._seconds.labels(alias).observe(time.perf_counter() - arrived)
         note(outcome=outcome, answer=answer)
         if beside is not None:
-            beside.answered(number, client, row, answer, seconds, canary=canary)
+            beside.answered(number, client, row, answer, time.perf_counter() - started, canary=canary)
         if answer.error is not None:
             raise Refused(f"the model did not answer: {answer.error}", status=502, kind="api_error")
         self._tokens.labels(alias, "in").inc(answer.tokens_in)
@@ -177,12 +182,15 @@ class Gateway:
         client = request.state.client or ""
         try:
             given = read_given(raw)
-            said = await asyncio.wrap_future(self.traces.feedback(given, client, known=bool(client)))
+            async with asyncio.timeout(self.limits.seconds):
+                said = await asyncio.wrap_future(self.traces.feedback(given, client, known=bool(client)))
+        except TimeoutError:
+            raise Refused("it could not be kept in time; send it again", status=503, kind="api_error") from None
         except ValueError as error:
             raise Refused(str(error)) from None
         except FeedbackRefused as refused:
             raise Refused(str(refused), status=refused.status) from None
-        for beside in self.besides.values():
+        for beside in list(self.besides.values()):  # what is said can take one out
             beside.said(said.id, said.right, given.correction)
         self._feedback.labels(said.alias, "right" if said.right else "wrong").inc()
         told = {} if given.correction is None else {"correction": _kept(said)}
@@ -203,6 +211,14 @@ class Gateway:
 
     async def _metrics(self, request: Request) -> Response:
         return PlainTextResponse(generate_latest(self.registry), media_type="text/plain; version=0.0.4")
+
+    async def _metrics_of_clients(self, request: Request) -> Response:
+        with suppress(DataError):
+            self._known_keys()
+            if not self.keys_wanted:
+                return await self._metrics(request)
+        refused = Refused("with keys, metrics are on a port of their own: serve --admin-port", status=404)
+        return JSONResponse(refused.body(), status_code=404)
 
     async def _document(self, request: Request) -> Response:
         return JSONResponse(openapi.document())
@@ -232,11 +248,11 @@ class Gateway:
         if self._is_gate(request):
             return ()
         try:
-            known = self.keys()
+            known = self._known_keys()
         except DataError as error:
             raise Refused("the gateway cannot read its keys", status=503, kind="api_error") from error
         request.state.client = ""
-        if not known.keys:
+        if not self.keys_wanted:
             return ()
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         holder = known.holder(given.strip()) if kind.lower() == "bearer" else None
@@ -248,6 +264,12 @@ class Gateway:
         request.state.client = name
         self._not_too_often(name)
         return key.aliases
+
+    def _known_keys(self) -> Keys:
+        """Raises DataError: they cannot be read."""
+        known = self.keys()
+        self.keys_wanted = self.keys_wanted or bool(known.keys)
+        return known
 
     def _is_gate(self, request: Request) -> bool:
         """As bytes: `compare_digest` refuses texts beyond ASCII, and a client can send any."""
@@ -316,24 +338,30 @@ class Gateway:
         """What clients may ask for: the alias of drills is not."""
         return {alias: name for alias, name in self.routes.items() if alias != deployments.DRILL}
 
-    async def _of_canary(self, beside: Beside, row: Any) -> Answer | None:
-        """The canary's answer; None where it gives none: then the champion answers the client."""
+    async def _of_canary(self, beside: Beside, row: Any, until: float) -> Answer | None:
+        """The canary's answer; None where it gives none in half of the time: then the champion has the rest.
+
+        That counts as a failure, unless it says nothing of the release: no room, or an engine elsewhere that is away.
+        """
         started = time.perf_counter()
         alias, lane = beside.entry.alias, beside.challenger
         try:
-            answer = await self._answer(alias, lane, row)
-        except Refused:
+            answer = await self._answer(alias, lane, row, until - self.limits.seconds / 2)
+        except Refused as refused:
+            excused = lane.elsewhere or refused.status != 504
+        else:
+            if answer.error is None:
+                return answer
+            self._count(alias, lane.release.name, str(answer.error))
+            excused = lane.elsewhere and answer.error in AWAY
+        if not excused:
             beside.failed(time.perf_counter() - started)
-            return None
-        if answer.error is None:
-            return answer
-        self._count(alias, lane.release.name, str(answer.error))
-        beside.failed(time.perf_counter() - started)
         return None
 
-    async def _answer(self, alias: str, lane: Lane, row: Any) -> Answer:
+    async def _answer(self, alias: str, lane: Lane, row: Any, until: float) -> Answer:
+        """`until`: by the clock of the loop. Raises Refused."""
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout_at(until):
                 return await lane.answer(row)
         except LaneFull:
             self._count(alias, lane.release.name, "full")

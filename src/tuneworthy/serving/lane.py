@@ -77,6 +77,11 @@ class Lane:
             self._open -= 1
 
     @property
+    def elsewhere(self) -> bool:
+        """It runs on an engine elsewhere, which can be away without the release being at fault."""
+        return self.at_once > 1
+
+    @property
     def busy(self) -> bool:
         """Somebody waits for an answer."""
         return self._open > 0
@@ -88,7 +93,7 @@ class Lane:
     async def _work(self) -> None:
         while True:
             batch = [await self._queue.get()]
-            while self.at_once == 1 and len(batch) < BATCH and not self._queue.empty():
+            while not self.elsewhere and len(batch) < BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             batch = [waiting for waiting in batch if not waiting.answer.done()]  # whoever gave up is not asked for
             if batch:
@@ -103,7 +108,7 @@ class Lane:
             answers = [Answer(finish="error", error="transport", detail=f"{type(error).__name__}: {error}")] * len(rows)
         for answer in answers:
             self._failures = self._failures + 1 if answer.error in AWAY else 0
-            if self._failures >= DOWN_AFTER and self.at_once > 1:
+            if self._failures >= DOWN_AFTER and self.elsewhere:
                 self.down = f"{self._failures} failures in a row, the last one: {answer.error}"
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():

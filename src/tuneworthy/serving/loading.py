@@ -89,7 +89,7 @@ class Loading:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._fingerprint, name)
         except TuneworthyError as error:
-            if lane is not None and lane.at_once > 1:
+            if lane is not None and lane.elsewhere:
                 lane.down = str(error).splitlines()[0]
                 return []
             return [Check(what="heartbeat", state="failed", found=str(error).splitlines()[0])]

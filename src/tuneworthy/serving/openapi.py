@@ -31,7 +31,10 @@ def document() -> Json:
             },
             "/metrics": {
                 "get": {
-                    **_giving("Prometheus.", {"200": {"description": "text", "content": {"text/plain": {}}}}),
+                    **_giving(
+                        "Prometheus; where there are keys, on a port of its own.",
+                        {"200": {"description": "text", "content": {"text/plain": {}}}, **_refused(404)},
+                    ),
                     "security": [{}],
                 }
             },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -68,7 +68,11 @@ class Server:
         Raises:
             GateRefused: reachable from elsewhere without keys. ProjectBusy: another gateway serves this folder.
         """
-        _require_keys(self.host, keys.read(self.project.keys_file))
+        known = keys.read(self.project.keys_file)
+        _require_keys(self.host, known)
+        self.gateway.keys_wanted = not is_loopback(self.host) or self.project.keys_file.exists()
+        if self.gateway.keys_wanted and not known.keys:
+            self.tell(f"no key is left, so nobody gets in: make one (--new-key), or remove {self.project.keys_file}")
         with self.project.serving():
             settings = uvicorn.Config(
                 self.gateway.app(self._lifespan, metrics=not self.admin_port and is_loopback(self.host)),
@@ -96,7 +100,12 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.traces.start()
-        works = [self._follow(), self._beat(), self._mend(), *([self._admin()] if self.admin_port else [])]
+        works = [
+            self._ever(LOOK_EVERY, self._follow),
+            self._ever(self.heartbeat, self._beat),
+            self._ever(MEND_EVERY, self._mend),
+            *([self._admin()] if self.admin_port else []),
+        ]
         watching = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -105,10 +114,13 @@ class Server:
                 self._let_go(beside)
             for task in watching:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await asyncio.to_thread(self.loading.close)
-            await asyncio.to_thread(self.traces.stop)
+            for ended in await asyncio.gather(*watching, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    self.tell(f"{type(ended).__name__}: {ended}")
+            try:
+                await asyncio.to_thread(self.loading.close)
+            finally:
+                await asyncio.to_thread(self.traces.stop)
 
     async def _admin(self) -> None:
         """Metrics and health on a port of their own."""
@@ -123,55 +135,62 @@ class Server:
             server.should_exit = server.force_exit = True
             await serving
 
+    async def _ever(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step again and again. What goes wrong, foreseen or not, is told (once while it stays the same), and
+        serving goes on with what is live."""
+        told = ""
+        while True:
+            await asyncio.sleep(0)  # the socket is bound when startup is done; the gate asks through it
+            try:
+                await step()
+                told = ""
+            except Exception as error:
+                said = str(error) if isinstance(error, TuneworthyError) else f"{type(error).__name__}: {error}"
+                if said != told:
+                    self.tell(told := said)
+            await asyncio.sleep(seconds)
+
     async def _follow(self) -> None:
         """Work off wishes in the deployment log, now and whenever it grows."""
-        await asyncio.sleep(0)  # the socket is bound when startup is done; the gate asks through it
-        while True:
-            try:
-                if (now := _state(self.project.deployments_file)) != self._seen:
-                    self._seen = now
-                    await self._catch_up()
-            except EngineAway as error:  # a wish is not refused for it: it is worked off when the engine is there
-                self._seen = (-1, -1)
-                self.tell(str(error))
-                await asyncio.sleep(MEND_EVERY)
-            except TuneworthyError as error:  # serving goes on with what is live
-                self.tell(str(error))
-            await asyncio.sleep(LOOK_EVERY)
+        if (now := _state(self.project.deployments_file)) == self._seen:
+            return
+        self._seen = now
+        try:
+            await self._catch_up()
+        except EngineAway:  # a wish is not refused for it: it is worked off when the engine is there
+            self._seen = (-1, -1)
+            await asyncio.sleep(MEND_EVERY)
+            raise
 
     async def _beat(self) -> None:
         """What is live has to go on behaving as recorded; otherwise the release before takes over at once."""
-        while True:
-            await asyncio.sleep(self.heartbeat)
-            for alias, name in list(self.gateway.routes.items()):
-                checks = await self.loading.looked_at(name)
-                if (reason := gate.refused(checks)) and self.gateway.routes.get(alias) == name:
-                    self._take_out(alias, name, f"heartbeat: {reason}", checks)
-            for beside in list(self.gateway.besides.values()):
-                checks = await self.loading.looked_at(beside.entry.release)
-                if (reason := gate.refused(checks)) and not beside.over:
-                    self._end_challenger(beside, "refused", f"heartbeat: {reason}", checks)
+        for alias, name in list(self.gateway.routes.items()):
+            checks = await self.loading.looked_at(name)
+            if (reason := gate.refused(checks)) and self.gateway.routes.get(alias) == name:
+                self._take_out(alias, name, f"heartbeat: {reason}", checks)
+        for beside in list(self.gateway.besides.values()):
+            checks = await self.loading.looked_at(beside.entry.release)
+            if (reason := gate.refused(checks)) and not beside.over:
+                self._end_challenger(beside, "refused", f"heartbeat: {reason}", checks)
 
     async def _mend(self) -> None:
         """A lane whose engine was away answers again once the engine does, and only if it behaves as recorded: one that
         was started again may have lost its adapter."""
-        while True:
-            await asyncio.sleep(MEND_EVERY)
-            for name, lane in list(self.gateway.lanes.items()):
-                if not lane.down:
-                    continue
-                try:
-                    checks = await asyncio.to_thread(self.loading.again, lane)
-                except TuneworthyError:
-                    continue
-                if reason := gate.refused(checks):
-                    for alias in [alias for alias, live in self.gateway.routes.items() if live == name]:
-                        self._take_out(alias, name, f"after its engine was away: {reason}", checks)
-                    for beside in [b for b in self.gateway.besides.values() if b.entry.release == name]:
-                        self._end_challenger(beside, "refused", f"after its engine was away: {reason}", checks)
-                else:
-                    lane.up()
-                    self.tell(f"{name} answers again")
+        for name, lane in list(self.gateway.lanes.items()):
+            if not lane.down:
+                continue
+            try:
+                checks = await asyncio.to_thread(self.loading.again, lane)
+            except TuneworthyError:
+                continue
+            if reason := gate.refused(checks):
+                for alias in [alias for alias, live in self.gateway.routes.items() if live == name]:
+                    self._take_out(alias, name, f"after its engine was away: {reason}", checks)
+                for beside in [b for b in self.gateway.besides.values() if b.entry.release == name]:
+                    self._end_challenger(beside, "refused", f"after its engine was away: {reason}", checks)
+            else:
+                lane.up()
+                self.tell(f"{name} answers again")
 
     def _take_out(self, alias: str, name: str, why: str, checks: Sequence[Check]) -> None:
         """Out first, written down then: a full disk or a damaged log must not keep a bad release in."""
