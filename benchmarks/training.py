@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.race import peak_mb
 from benchmarks.results import write_part
 from benchmarks.training_shapes import BATCH, SHAPES, Work, peak_gflops, random_base
 from tuneworthy.training.loop import train_all
@@ -364,7 +364,7 @@ def _hold(arm: str, work: Work, device: str, precision: str) -> float:
     RUN[arm](random_base(SHAPES[work.shape], device, precision), work, precision)
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return peak_mb()
 
 
 def works_of(*, quick: bool, gpu: bool) -> Raced:

@@ -206,6 +206,11 @@ def live_now(folder: Path) -> dict[str, str]:
     return deployments.live(history(folder))
 
 
+def challengers_now(folder: Path) -> dict[str, Entry]:
+    """Alias → the challenger beside what is live. Raises LogEdited."""
+    return deployments.challengers(history(folder))
+
+
 def new_key(folder: Path, name: str, aliases: Sequence[str]) -> str:
     """A key for the gateway, to be shown once."""
     return keys.make(open_project(folder).keys_file, name, tuple(aliases))

@@ -14,6 +14,7 @@ from pathlib import Path
 from tuneworthy.content import write_whole
 from tuneworthy.data import unlabelled
 from tuneworthy.data.engine import Checked, load
+from tuneworthy.data.labelled import Desk
 from tuneworthy.data.unlabelled import Taken
 from tuneworthy.errors import DataError, GateRefused, TuneworthyError
 from tuneworthy.flow import prompted
@@ -96,6 +97,7 @@ def suggest_labels(
         rows = labelling.suggest(
             project.usecase, ground.examples, found.rows, count, by_strategy=pays, embedder=embedder
         )
+        Desk(project).require_taken_over()
         unlabelled.write(rows, project.to_label_file)
     suggestion = Suggestion(
         by="strategy" if pays else "chance",
@@ -120,6 +122,7 @@ def collect_corrections(folder: Path) -> tuple[Collected, Path]:
         ground = prepare(project, strict=False)
         found = corrections.collect(feedback.read(project.feedback)[0], ground.examples, ground.cases)
         if found.rows:
+            Desk(project).require_taken_over()
             unlabelled.write(found.rows, project.to_label_file)
     return found, project.to_label_file
 
@@ -131,6 +134,8 @@ def take_labels(folder: Path) -> Taken:
         DataError: there are none, or some cannot be used.
     """
     project = open_project(folder)
+    if project.labels_file.exists():  # labelled in the workbench, or there as well
+        return Desk(project).take_over()
     with project.busy("data label"):
         return unlabelled.take(project)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from desk import queue
 from small import LABELS, small_usecase
+from tuneworthy import worth
 from tuneworthy.data import labelled
 from tuneworthy.data.labelled import TWICE, Desk
 from tuneworthy.data.read import read_examples
@@ -166,8 +167,40 @@ def test_settled_rows_become_examples_and_the_others_stay(project: Project) -> N
     examples = read_examples(project.native_examples, project.usecase).examples
     assert sorted(str(example.expected) for example in examples) == sorted(LABELS)
     assert desk.standing().rows == 27
-    with pytest.raises(DataError, match="no row has a settled label"):
-        desk.take_over()
+    assert desk.take_over().added == 0
+
+
+def test_what_was_filled_in_by_hand_is_taken_over_as_well(project: Project) -> None:
+    rows = [json.loads(line) for line in project.to_label_file.read_text("utf-8").splitlines()]
+    rows[3]["expected"] = "power"
+    project.to_label_file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    desk = Desk(project)
+    desk.put(labelled.label(name_of(desk, "ann"), "ann", expected="keys"))
+    assert desk.take_over().added == 2
+    examples = read_examples(project.native_examples, project.usecase).examples
+    assert sorted(str(example.expected) for example in examples) == ["keys", "power"]
+
+
+def test_agreement_counts_rows_that_were_taken_over(project: Project) -> None:
+    desk = Desk(project)
+    label_all(desk, "ann", "keys")
+    both = label_all(desk, "bo", "keys")
+    desk.take_over()
+    found = desk.agreement()
+    assert found.same is not None
+    assert (found.rows, found.same.value) == (both, 1.0)
+
+
+def test_another_queue_never_replaces_labelled_rows(project: Project) -> None:
+    desk = Desk(project)
+    desk.put(labelled.label(name_of(desk, "ann"), "ann", expected="keys"))
+    with pytest.raises(DataError, match="labelled and not taken over"):
+        desk.require_taken_over()
+    desk.undo("ann")
+    desk.require_taken_over()
+    desk.put(labelled.label(name_of(desk, "ann"), "ann", expected="keys"))
+    assert worth.take_labels(project.folder).added == 1, "the command takes over what was labelled in the browser"
+    desk.require_taken_over()
 
 
 def test_a_torn_last_line_is_closed_and_skipped(project: Project) -> None:

@@ -162,10 +162,9 @@ class Desk:
         ]
 
     def agreement(self) -> Agreed:
-        """Of the two people who labelled a row first, before anybody decided."""
-        from tuneworthy.measure.agreement import (
-            cohens_kappa,  # scipy takes a second, and the first page needs none of it
-        )
+        """Of the two people who labelled a row first, before anybody decided; rows taken over since count as well."""
+        # imported here: scipy takes a second, and the first page needs none of it
+        from tuneworthy.measure.agreement import cohens_kappa
         from tuneworthy.measure.statistics import wilson
 
         self._look()
@@ -179,8 +178,9 @@ class Desk:
             place = {label: number for number, label in enumerate(labels)}
             table = np.zeros((len(labels), len(labels)))
             for a, b in pairs:
-                table[place[str(a)], place[str(b)]] += 1
-            kappa = cohens_kappa(table)
+                if a in place and b in place:  # labels that the use case had at the time may be gone
+                    table[place[str(a)], place[str(b)]] += 1
+            kappa = cohens_kappa(table) if table.any() else None
         return Agreed(rows=len(pairs), same=wilson(same, len(pairs)) if pairs else None, kappa=kappa)
 
     def standing(self) -> Standing:
@@ -213,19 +213,34 @@ class Desk:
         return given[0].expected
 
     def take_over(self) -> Taken:
-        """Put the settled rows into the examples, as a new version; the others stay in the queue.
+        """Put the settled rows into the examples, as a new version, with those that were filled in in the file itself;
+        the others stay in the queue.
 
         Raises:
-            DataError: nothing is settled, or the examples lie in a file that is not ours to write.
+            DataError: the queue holds lines that cannot be used, or the examples lie in a file that is not ours.
         """
-        self._look()
-        settled = {name: value for name in self._rows if (value := self.settled(name)) is not None}
-        if not settled:
-            raise DataError("no row has a settled label yet", [], next="label some rows first")
         with self.project.busy("data label"):
-            filled = [row.model_copy(update={"expected": settled.get(name)}) for name, row in self._rows.items()]
-            _write(self.project.to_label_file, filled)
+            self._look()
+            settled = {name: value for name in self._rows if (value := self.settled(name)) is not None}
+            if settled:
+                rows = [
+                    row.model_copy(update={"expected": settled[name]}) if name in settled else row
+                    for name, row in self._rows.items()
+                ]
+                _write(self.project.to_label_file, rows)
             return unlabelled.take(self.project)
+
+    def require_taken_over(self) -> None:
+        """Raises DataError where rows of the queue are labelled and no examples yet: another queue would lose them."""
+        self._look()
+        labelled = sum(any(e.action != "skip" for e in self._held.get(name, {}).values()) for name in self._rows)
+        if labelled:
+            raise DataError(
+                f"{labelled} rows of the queue were labelled and not taken over",
+                [],
+                next="run: tuneworthy data label --take, or decide where people differ",
+                where=str(self.project.labels_file),
+            )
 
     # --- parts ---
 
@@ -265,7 +280,7 @@ class Desk:
         return any(not _same(given[0].expected, other.expected) for other in given[1:])
 
     def _doubles(self) -> Iterator[list[Label]]:
-        for name in self._rows:
+        for name in self._held:
             given = self._given(name)
             if len(given) >= 2:
                 yield given

@@ -78,6 +78,7 @@ class Server:
                 self.gateway.app(self._lifespan, metrics=not self.admin_port and is_loopback(self.host)),
                 host=self.host,
                 port=self.port,
+                log_config=None,  # uvicorn's own closes other libraries' handlers, and the streams behind them
                 log_level="warning",
                 access_log=False,
                 timeout_keep_alive=30,
@@ -125,7 +126,7 @@ class Server:
     async def _admin(self) -> None:
         """Metrics and health on a port of their own."""
         settings = uvicorn.Config(
-            self.gateway.admin(), host="127.0.0.1", port=self.admin_port, log_level="warning", access_log=False
+            self.gateway.admin(), host="127.0.0.1", port=self.admin_port, log_config=None, access_log=False
         )
         server = _Beside(settings)
         serving = asyncio.create_task(server.serve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -292,4 +293,8 @@ def _peak_memory(base: Base) -> int:
     device = base.network.device
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:  # ru_maxrss would begin with what the process that started this one had
+        held = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+    except OSError:
+        held = None
+    return 1024 * (int(held[1]) if held else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -204,6 +204,7 @@ def serve(folder: Path, *, port: int, tell: Callable[[str], None]) -> None:
         bench.app(),
         host="127.0.0.1",
         port=port,
+        log_config=None,  # uvicorn's own configuration closes other libraries' handlers, and the streams behind them
         log_level="error",
         access_log=False,
         timeout_graceful_shutdown=2,

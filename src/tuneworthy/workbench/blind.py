@@ -109,5 +109,6 @@ def _round(project: Project) -> Round | None:
     for raw in read_rows(path) if path.exists() else []:
         if not raw.problem and raw.values.get("pair") in pairs:
             found = Vote.model_validate(raw.values)
-            votes[found.pair, found.by] = found
+            if (found.one, found.two) == (pairs[found.pair].one, pairs[found.pair].two):  # of this very round
+                votes[found.pair, found.by] = found
     return Round(table["reference"], table["candidate"], pairs, votes)

@@ -74,6 +74,9 @@ def main(folder: str, everything: bool) -> int:
         except KeyboardInterrupt:
             teller.tell("end", error="Stopped. Started again, it goes on where it was: finished arms are kept.")
             return 130
+        except Exception as error:
+            teller.tell("end", error=f"{type(error).__name__}: {error}")
+            raise
         teller.tell("end", decision=record.verdict.decision)
     return 0
 

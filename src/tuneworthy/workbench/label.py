@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from tuneworthy.data import labelled
 from tuneworthy.data.json_rows import parse_json
+from tuneworthy.data.unlabelled import Taken
 from tuneworthy.errors import DataError
 from tuneworthy.workbench.visit import Visit
 
@@ -73,10 +76,17 @@ async def decide(visit: Visit) -> Response:
 async def take(visit: Visit) -> Response:
     """Put the settled rows into the examples."""
     await visit.form()
-    async with visit.bench.writing:
-        taken = visit.bench.desk.take_over()
+    project = visit.bench.project
+    async with visit.bench.writing:  # a desk of its own in a thread: others go on labelling
+        taken = await run_in_threadpool(_take, project.folder)
     told = visit.say("{n} rows are examples now; {left} stay in the queue.", n=taken.added, left=taken.left)
     return visit.go("/label", told)
+
+
+def _take(folder: Path) -> Taken:
+    from tuneworthy import worth  # needs torch, which takes seconds
+
+    return worth.take_labels(folder)
 
 
 def _next(visit: Visit) -> Response:
@@ -97,12 +107,14 @@ def _card(visit: Visit, found: Any, given: str = "", problem: str = "") -> Respo
         given=given,
         problem=problem,
         standing=desk.standing(),
+        written=_written,
         choices=list(zip(keys, labels, strict=True)),
     )
 
 
 def _read(visit: Visit, given: str) -> JsonValue:
     """What was typed as a value: JSON where the use case asks for it."""
+    given = given.replace("\r\n", "\n")  # as forms send it
     if visit.bench.project.usecase.output.kind != "json" or not given.strip():
         return given
     try:

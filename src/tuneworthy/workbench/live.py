@@ -13,7 +13,11 @@ async def page(visit: Visit) -> Response:
     folder = visit.bench.project.folder
     entries = service.history(folder)
     return visit.page(
-        "live.html", entries=list(entries)[::-1], live=service.live_now(folder), releases=service.releases(folder)
+        "live.html",
+        entries=list(entries)[::-1],
+        live=service.live_now(folder),
+        challengers=service.challengers_now(folder),
+        releases=service.releases(folder),
     )
 
 
@@ -22,6 +26,8 @@ async def rollback(visit: Visit) -> Response:
     form = await visit.form()
     why = form.get("why", "").strip()[:500]
     entry = service.rollback(visit.bench.project.folder, alias=form.get("alias", "champion"), why=why)
+    if entry.action == "ended":
+        return visit.go("/live", visit.say("{release} gets no more requests.", release=entry.release))
     return visit.go(
         "/live", visit.say("Asked for: {release}. The gateway follows within a second.", release=entry.release)
     )

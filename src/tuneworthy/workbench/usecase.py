@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from markupsafe import Markup, escape
 from starlette.responses import JSONResponse, Response
 
 from tuneworthy import init
@@ -32,16 +31,16 @@ async def save(visit: Visit) -> Response:
     """Write it, if it is right and nobody else wrote it in the meantime."""
     form = await visit.form()
     project, text = visit.bench.project, form.get("text", "").replace("\r\n", "\n")
-    if digest(project.usecase_file.read_text("utf-8")) != form.get("seen", ""):
-        raise DataError(
-            "usecase.toml was changed by somebody else since you opened it",
-            [],
-            next="open it again; copy your text first",
-        )
     problem = _problem(project, text)
     if problem:
         return _page(visit, text, problem)
     async with visit.bench.writing:
+        if digest(project.usecase_file.read_text("utf-8")) != form.get("seen", ""):
+            raise DataError(
+                "usecase.toml was changed by somebody else since you opened it",
+                [],
+                next="open it again; copy your text first",
+            )
         write_whole(project.usecase_file, text)
         visit.bench.reload()
     return visit.go("/usecase", visit.say("Saved."))
@@ -49,10 +48,9 @@ async def save(visit: Visit) -> Response:
 
 def _page(visit: Visit, text: str, problem: str) -> Response:
     now = visit.bench.project.usecase_file.read_text("utf-8")
-    # the text of an editor goes back to the disk, so nothing in it may be spelled out
     return visit.page(
         "usecase.html",
-        text=Markup(escape(text)),
+        text=text,
         problem=problem,
         seen=digest(now),
         keys=init.explain(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -117,6 +117,8 @@ def _environment() -> Environment:
         environment.filters[write_it.__name__] = write_it
     for write_it in (wording.as_text, wording.p_value):
         environment.filters[write_it.__name__] = write_it
+    # what a form sends back must be what was there: nothing in it is spelled out
+    environment.filters["unchanged"] = lambda text: Markup(escape(text))
     environment.globals["text_most"] = TEXT_MOST
     return environment
 
