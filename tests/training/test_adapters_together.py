@@ -346,7 +346,11 @@ def test_unusual_layers_keep_the_forward_pass_of_peft(base):
         assert not any(is_plain(module) for module in base.network.lm_head.modules())
 
 
-def test_on_a_cpu_those_that_share_a_beginning_go_one_after_the_other_and_others_side_by_side(base, tmp_path):
+def test_on_a_cpu_small_ones_that_share_a_beginning_go_one_after_the_other_and_others_side_by_side(
+    base, tmp_path, monkeypatch
+):
     plain = encode(base.tokenizer, [row(f"{n}", "red", name=f"row-{n}") for n in range(8)], 256, stop_ids=base.stop_ids)
     assert not loop.pays_side_by_side(base, trainings(base, tmp_path))
     assert loop.pays_side_by_side(base, [Training(RECIPE, plain, tmp_path / name) for name in "ab"])
+    monkeypatch.setattr(loop, "SMALL", base.parameters)
+    assert loop.pays_side_by_side(base, trainings(base, tmp_path)), "larger ones gain"

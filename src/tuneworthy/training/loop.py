@@ -29,6 +29,9 @@ from tuneworthy.training.run import Progress, Run, Training
 from tuneworthy.training.side_by_side import side_by_side
 from tuneworthy.training.tokens import Encoded
 
+SMALL = 4_000_000
+"""parameters below which trainings side by side gain nothing on a CPU where their rows share a beginning"""
+
 
 def train(
     base: Base,
@@ -92,11 +95,12 @@ def train_all(base: Base, trainings: Sequence[Training], *, together: bool | Non
 
 
 def pays_side_by_side(base: Base, trainings: Sequence[Training]) -> bool:
-    """Is it faster? On a CPU (1 million parameters, three adapters, one thread) trainings whose rows share nothing took
-    0.87 of the time, but those that share 64 tokens 1.2 times the time: longer rows of others pad every part, and the
-    beginning is copied. On a GPU, where starting small operations takes the time, it is taken to pay: not measured."""
-    alone = base.network.device.type == "cpu" and any(common(asked.encoded.rows) >= SHORTEST for asked in trainings)
-    return not alone
+    """Is it faster? On two CPU cores (`benchmarks.training`) twelve trainings of 8 million parameters whose rows share
+    256 tokens took 0.66 of the time. With 1 million parameters and three trainings it took 0.90 of the time where rows
+    share nothing, and 1.02 where they share 64 tokens, so such are trained alone. On a GPU, where starting small
+    operations takes the time, it is taken to pay: not measured."""
+    small = base.network.device.type == "cpu" and base.parameters < SMALL
+    return not (small and any(common(asked.encoded.rows) >= SHORTEST for asked in trainings))
 
 
 def apart(trainings: Sequence[Training]) -> str:
