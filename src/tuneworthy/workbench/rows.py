@@ -41,7 +41,8 @@ class RowIndex:
     _texts: list[str] = field(default_factory=list)
     """input and output of each row, casefolded"""
     _outputs: list[str] = field(default_factory=list)
-    _names: dict[str, int] = field(default_factory=dict)
+    _names: dict[str, int] | None = None
+    """name → place; only once somebody asks for a row by name"""
     labels: list[tuple[str, int]] = field(default_factory=list)
     """(output, rows), most first; empty where most outputs are different"""
     _seen: tuple[str, int, int] | None = None
@@ -65,6 +66,8 @@ class RowIndex:
     def named(self, name: str) -> Example | None:
         """The row of this name."""
         self.refresh()
+        if self._names is None:
+            self._names = {example.name: n for n, example in enumerate(self._examples)}
         place = self._names.get(name)
         return None if place is None else self._examples[place]
 
@@ -81,7 +84,7 @@ class RowIndex:
             f"{near.input_text(example.input)}\n{output}".casefold()
             for example, output in zip(self._examples, self._outputs, strict=True)
         ]
-        self._names = {example.name: n for n, example in enumerate(self._examples)}
+        self._names = None
         counted = Counter(self._outputs)
         self.labels = counted.most_common(LABELS_MOST) if len(counted) <= LABELS_MOST else []
         self._seen = now
