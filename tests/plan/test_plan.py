@@ -150,6 +150,12 @@ def test_any_what_if_gives_a_plan_or_an_error_that_can_be_acted_on(ground, name,
     assert Plan.model_validate_json(made.model_dump_json()) == made
 
 
+@pytest.mark.parametrize("value", ["1001", "100000000", "999999999999"])
+def test_epochs_without_end_are_refused_before_they_are_counted(ground, value):
+    with pytest.raises(TuneworthyError, match="more than 1,000"):
+        make(ground, today=TODAY, what_if={"epochs": value})
+
+
 def test_the_verb_prints_json_and_exits_by_what_stands_against_it(tmp_path):
     small_usecase(tmp_path, usecase=RENTED)
     command = ["plan", str(tmp_path), "--what-if", "gpu=l4", "--what-if", "examples=2000", "--json"]

@@ -54,6 +54,7 @@ UNKNOWN_CASES = 100
 DEV_SHARE = 0.2
 WHAT_IF = ("base", "method", "gpu", "gpus", "price", "examples", "tokens", "epochs", "iterations", "region", "privacy")
 """that `--what-if` can change"""
+MOST_EPOCHS = 1_000
 
 T = TypeVar("T")
 
@@ -491,6 +492,12 @@ class _Planning:
         text = self.what_if[name]
         if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text) or float(text) <= 0:
             raise TuneworthyError(f"--what-if {name}={text} is not a number above zero", next="write for instance 2000")
+        if name == "epochs" and float(text) > MOST_EPOCHS:
+            raise TuneworthyError(
+                f"--what-if epochs={text} is more than {MOST_EPOCHS:,}",
+                why="every checkpoint is counted, and no training looks at its rows that often",
+                next="write for instance 10",
+            )
         return float(text)
 
     def _whole(self, name: str, default: int) -> int:
