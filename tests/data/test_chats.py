@@ -361,5 +361,5 @@ smallest_difference = 0.05
                 return True
 
         monkeypatch.setattr("tuneworthy.cli.sys.stdin", Terminal())
-        cli.data_import(folder.parent / "a.jsonl", folder)
+        cli.data.data_import(folder.parent / "a.jsonl", folder)
         assert (folder / "data" / "examples.jsonl").exists() == written
