@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from tuneworthy.content import append_line, digest
+from tuneworthy.data.json_rows import is_json
 from tuneworthy.data.version import manifest
 from tuneworthy.errors import DataError, Problem
 from tuneworthy.records import Example, Record
@@ -146,19 +147,11 @@ def read(path: Path) -> tuple[Decision, ...]:
         try:
             found.append(Decision.model_validate_json(line))
         except ValueError:
-            if not _is_json(line):
+            if not is_json(line):
                 continue  # torn: append_line closed it before the next entry
             problem = Problem(f"{path.name}:{number}", "", "is not an entry of the log")
             raise DataError("the decision log was edited", [problem], next="restore it", where=str(path)) from None
     return tuple(found)
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
 
 
 def last_in_effect(log: Sequence[Decision], examples: Sequence[Example]) -> Decision | None:

@@ -16,6 +16,15 @@ _LONGEST_NUMBER = 300
 """Digits. Beyond it neither a float nor another JSON reader holds the number."""
 
 
+def is_json(line: bytes) -> bool:
+    """Whether a line of a log is JSON at all; one that is not was torn by a kill."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_json(text: str) -> Any:
     """JSON that every reader understands alike: doubled keys, NaN, infinity and overlong numbers are refused.
 

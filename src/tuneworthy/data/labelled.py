@@ -9,10 +9,9 @@ trusted. Rows on which people differ wait until somebody decides.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from tuneworthy.content import append_line, canonical_json, digest, write_whole
+from tuneworthy.content import append_line, canonical_json, digest
 from tuneworthy.data import unlabelled
 from tuneworthy.data.files import read_rows
+from tuneworthy.data.json_rows import is_json
 from tuneworthy.data.unlabelled import Taken, ToLabel
 from tuneworthy.data.values import Expected
 from tuneworthy.errors import DataError, Problem
@@ -227,7 +227,7 @@ class Desk:
                     row.model_copy(update={"expected": settled[name]}) if name in settled else row
                     for name, row in self._rows.items()
                 ]
-                _write(self.project.to_label_file, rows)
+                unlabelled.save(rows, self.project.to_label_file)
             return unlabelled.take(self.project)
 
     def require_taken_over(self) -> None:
@@ -318,7 +318,7 @@ def read(path: Path, start: int = 0) -> tuple[list[Label], int]:
         try:
             found.append(Label.model_validate_json(line))
         except ValueError as error:
-            if not _torn(line):
+            if is_json(line):  # else torn
                 problems.append(Problem(f"{path.name}:{number}", "", str(error).splitlines()[0][:120]))
     if problems:
         raise DataError("the log of labels was edited", problems, next="restore these lines", where=str(path))
@@ -348,14 +348,6 @@ def _same(a: JsonValue, b: JsonValue) -> bool:
     return canonical_json(a) == canonical_json(b)
 
 
-def _torn(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return True
-    return False
-
-
 def _state(path: Path) -> tuple[int, int] | None:
     """(size in bytes, time of change); None where there is no file."""
     try:
@@ -379,10 +371,6 @@ def _queue(path: Path) -> list[ToLabel]:
     if problems:
         raise DataError("the queue cannot be read", problems, next="repair these lines", where=str(path))
     return rows
-
-
-def _write(path: Path, rows: Iterable[ToLabel]) -> None:
-    write_whole(path, "".join(f"{json.dumps(row.model_dump(mode='json'), ensure_ascii=False)}\n" for row in rows))
 
 
 def _pace(log: Sequence[Label]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,11 @@ def write(rows: Sequence[ToLabel], path: Path) -> None:
             raise DataError(
                 what, [], next="run: tuneworthy data label --take, or move the file away first", where=str(path)
             )
+    save(rows, path)
+
+
+def save(rows: Iterable[ToLabel], path: Path) -> None:
+    """Write the queue, whole."""
     write_whole(path, "".join(f"{json.dumps(row.model_dump(mode='json'), ensure_ascii=False)}\n" for row in rows))
 
 
@@ -156,8 +161,7 @@ def take(project: Project) -> Taken:
         rows = (json.dumps(example.model_dump(mode="json"), ensure_ascii=False) for example in after)
         write_whole(target, "".join(f"{row}\n" for row in rows))
     if len(left) < len(lines):  # after the examples: a kill in between loses nothing
-        text = "".join(f"{json.dumps(row.model_dump(mode='json'), ensure_ascii=False)}\n" for row in left)
-        write_whole(path, text)
+        save(left, path)
     return Taken(added=len(added), known=known, left=len(left))
 
 

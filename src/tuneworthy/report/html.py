@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from pydantic import ValidationError
 
@@ -23,7 +23,7 @@ from tuneworthy.measure.learning_curve import LearningCurve
 from tuneworthy.measure.summaries import ClassificationSummary, summarise
 from tuneworthy.plan.records import Plan
 from tuneworthy.records import Case, Comparison
-from tuneworthy.report import beside, charts, money, payback, planned, wording
+from tuneworthy.report import beside, charts, money, payback, planned, templates, wording
 from tuneworthy.report.drawing import Chart
 from tuneworthy.runs import ArmReport, CaseRow, RunRecord
 from tuneworthy.usecase import Output
@@ -86,31 +86,19 @@ def write(record: RunRecord, path: Path, plan: Plan | None = None, *, curves: It
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tuneworthy", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    found = templates.environment(
+        "tuneworthy",
+        "report",
+        (
+            *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.p_value),
+            *(wording.further_score,),
+            *(planned.with_range, planned.hours, money.euros, money.euros_range),
+            *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
+        ),
     )
-    for write_it in (
-        *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.p_value),
-        *(wording.further_score,),
-        *(planned.with_range, planned.hours, money.euros, money.euros_range),
-        *(wording.number, wording.per_answer, wording.duration, wording.as_text, wording.cell),
-    ):
-        environment.filters[write_it.__name__] = write_it
-    environment.globals |= {"most_characters": MOST_CHARACTERS, "most_labels": charts.MOST_LABELS}
-    environment.globals |= {"beside_lines": beside.lines, "history_of": beside.history}
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Every expression of the template passes here: no text can be forgotten, and None is never blank or zero."""
-    if value is None:
-        return wording.NOT_MEASURED
-    return value if isinstance(value, Markup) else wording.visible(str(value))
+    found.globals |= {"most_characters": MOST_CHARACTERS, "most_labels": charts.MOST_LABELS}
+    found.globals |= {"beside_lines": beside.lines, "history_of": beside.history}
+    return found
 
 
 def _asset(name: str) -> str:

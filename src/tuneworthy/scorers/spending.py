@@ -18,8 +18,18 @@ from tuneworthy.usecase import Output
 _TEXT_ALONE = Score(unscored="not_told", explanation="a text does not say what it took")
 
 
+class _Spent:
+    """What the three share: right or wrong, and nothing to say of a text alone."""
+
+    version: ClassVar[int] = 1
+    binary: ClassVar[bool] = True
+
+    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
+        return _TEXT_ALONE
+
+
 @dataclass(frozen=True)
-class Latency:
+class Latency(_Spent):
     """1 when the answer came within `at_most` seconds, on the machine that gave it. Within a batch an answer's time is
     its share of the batch. Unscored where no time was told.
 
@@ -30,21 +40,16 @@ class Latency:
     output: Output
     at_most: float
     name: ClassVar[str] = "latency"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(self.name, at_most=self.at_most)
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        return _TEXT_ALONE
 
     def score_answer(self, case: Case, answer: Answer) -> Score:
         return _within(answer.seconds, self.at_most, "s")
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(_Spent):
     """1 when prompt and answer together have at most `at_most` tokens. Unscored where none were told.
 
     Raises:
@@ -54,21 +59,16 @@ class Tokens:
     output: Output
     at_most: float
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(self.name, at_most=self.at_most)
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        return _TEXT_ALONE
 
     def score_answer(self, case: Case, answer: Answer) -> Score:
         return _within(float(answer.tokens_in + answer.tokens_out), self.at_most, "tokens")
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(_Spent):
     """1 when 1,000 such answers cost at most `at_most` euros, at `eur_in` and `eur_out` euros per million tokens. The
     price is part of the lock: at another price it is another measure. Unscored where no tokens were told.
 
@@ -81,14 +81,9 @@ class Cost:
     eur_in: float
     eur_out: float
     name: ClassVar[str] = "cost"
-    version: ClassVar[int] = 1
-    binary: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(self.name, at_most=self.at_most, eur_in=self.eur_in, eur_out=self.eur_out)
-
-    def score(self, case: Case, output: str, *, lenient: bool = False) -> Score:
-        return _TEXT_ALONE
 
     def score_answer(self, case: Case, answer: Answer) -> Score:
         thousand = (answer.tokens_in * self.eur_in + answer.tokens_out * self.eur_out) / 1_000

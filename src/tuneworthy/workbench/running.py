@@ -65,11 +65,7 @@ class Runner:
         if pid:
             os.kill(pid, signal.SIGINT)
 
-    def events(self) -> list[dict[str, Any]]:
-        """What the last run has told so far."""
-        return [event for _, event in self._since(0)]
-
-    def _since(self, start: int) -> list[tuple[int, dict[str, Any]]]:
+    def since(self, start: int) -> list[tuple[int, dict[str, Any]]]:
         """(byte after it, event) from a byte on; whole lines only."""
         try:
             with self.project.live_file.open("rb") as file:
@@ -89,7 +85,7 @@ class Runner:
         at = start if start <= size else 0  # another run began in the meantime
         while True:
             running = self.running
-            for after, event in self._since(at):
+            for after, event in self.since(at):
                 at = after
                 yield after, event
                 if event["what"] == "end":
@@ -112,7 +108,10 @@ class Runner:
 async def page(visit: Visit) -> Response:
     """The levers as they stand, and what can be done."""
     runner = visit.bench.runner
-    return visit.page("run.html", running=runner.running, board=_board(runner.events()))
+    board = Board()
+    for _, event in runner.since(0):
+        board.add(event)
+    return visit.page("run.html", running=runner.running, board=board.table)
 
 
 async def start(visit: Visit) -> Response:
@@ -120,7 +119,7 @@ async def start(visit: Visit) -> Response:
     form = await visit.form()
     visit.bench.runner.start(everything=form.get("everything") == "1")
     waited = 0.0
-    while waited < START_WITHIN and visit.bench.runner.running and not visit.bench.runner.events():
+    while waited < START_WITHIN and visit.bench.runner.running and not visit.bench.runner.since(0):
         await asyncio.sleep(LOOK_EVERY)
         waited += LOOK_EVERY
     return visit.go("/run")
@@ -139,33 +138,45 @@ async def events(visit: Visit) -> Response:
     begin = int(last) if last.isascii() and last.isdigit() else 0
 
     async def stream() -> AsyncIterator[str]:
-        seen: list[dict[str, Any]] = [event for at, event in visit.bench.runner._since(0) if at <= begin]
+        board = Board()
+        for at, event in visit.bench.runner.since(0):
+            if at <= begin:
+                board.add(event)
         async for at, event in visit.bench.runner.follow(begin):
-            seen.append(event)
-            yield f"id: {at}\nevent: board\ndata: {json.dumps(_board(seen), ensure_ascii=False)}\n\n"
+            board.add(event)
+            yield f"id: {at}\nevent: board\ndata: {json.dumps(board.table, ensure_ascii=False)}\n\n"
         yield "event: done\ndata: {}\n\n"
 
     return StreamingResponse(stream(), media_type="text/event-stream")
 
 
-def _board(events: list[dict[str, Any]]) -> dict[str, Any]:
+class Board:
     """The events as a table: what each lever is doing, what each arm scored, and how it ended."""
-    levers: dict[str, dict[str, Any]] = {}
-    doing, ended = "", None
-    for event in events:
+
+    def __init__(self) -> None:
+        self._levers: dict[str, dict[str, Any]] = {}
+        self._doing = ""
+        self._ended: dict[str, str] | None = None
+
+    def add(self, event: dict[str, Any]) -> None:
+        """One more event."""
         match event["what"]:
             case "lever":
-                levers.setdefault(event["name"], {}).update(state=event["state"], text=event["text"])
+                self._lever(event["name"]).update(state=event["state"], text=event["text"])
             case "arm":
-                levers.setdefault(event["name"], {}).update(
-                    n=event["n"], score=event["score"], difference=event["difference"]
-                )
+                self._lever(event["name"]).update({key: event[key] for key in ("n", "score", "difference")})
             case "step":
-                doing = f"{event['text']} {event['done']}/{event['total']}" if event["total"] > 1 else event["text"]
+                far = f" {event['done']}/{event['total']}" if event["total"] > 1 else ""
+                self._doing = f"{event['text']}{far}"
             case "end":
-                ended, doing = {"error": event.get("error", ""), "decision": event.get("decision", "")}, ""
-    rows = [
-        {"name": name, "state": "", "text": "", "n": None, "score": None, "difference": None, **row}
-        for name, row in levers.items()
-    ]
-    return {"levers": rows, "doing": doing, "ended": ended}
+                self._ended = {"error": event.get("error", ""), "decision": event.get("decision", "")}
+                self._doing = ""
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """As the page shows it."""
+        return {"levers": list(self._levers.values()), "doing": self._doing, "ended": self._ended}
+
+    def _lever(self, name: str) -> dict[str, Any]:
+        empty = {"name": name, "state": "", "text": "", "n": None, "score": None, "difference": None}
+        return self._levers.setdefault(name, empty)

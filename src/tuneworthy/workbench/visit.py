@@ -8,14 +8,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tuneworthy.errors import TuneworthyError
 from tuneworthy.project import user
-from tuneworthy.report import wording
+from tuneworthy.report import templates, wording
 from tuneworthy.workbench.words import LANGUAGES, preferred, speaker
 
 if TYPE_CHECKING:
@@ -105,26 +105,15 @@ class Visit:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tuneworthy.workbench", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    found = templates.environment(
+        "tuneworthy.workbench",
+        "pages",
+        (
+            *(wording.percent, wording.percent_range, wording.points, wording.points_range, wording.number),
+            *(wording.as_text, wording.p_value),
+        ),
     )
-    for write_it in (wording.percent, wording.percent_range, wording.points, wording.points_range, wording.number):
-        environment.filters[write_it.__name__] = write_it
-    for write_it in (wording.as_text, wording.p_value):
-        environment.filters[write_it.__name__] = write_it
     # what a form sends back must be what was there: nothing in it is spelled out
-    environment.filters["unchanged"] = lambda text: Markup(escape(text))
-    environment.globals["text_most"] = TEXT_MOST
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Every expression of a template passes here: text is made visible, None is never blank or zero."""
-    if value is None:
-        return wording.NOT_MEASURED
-    return value if isinstance(value, Markup) else wording.visible(str(value))
+    found.filters["unchanged"] = lambda text: Markup(escape(text))
+    found.globals["text_most"] = TEXT_MOST
+    return found
