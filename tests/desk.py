@@ -35,5 +35,5 @@ def visitor(bench: Workbench, name: str = "ann") -> TestClient:
 
 
 def token(client: TestClient) -> str:
-    """What forms of this session carry."""
+    """What forms that went to this browser carry."""
     return client.get("/label").text.split('name="form" value="')[1].split('"')[0]

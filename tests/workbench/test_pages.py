@@ -224,3 +224,24 @@ def test_a_row_that_was_labelled_elsewhere_is_not_asked_again(bench: Workbench) 
     other = labelled.Desk(bench.project)
     other.put(labelled.label(first, "ann", expected="keys"))
     assert shown(ann.get("/label").text) != first
+
+
+def test_what_an_earlier_run_told_is_gone_when_another_starts(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.project.store.mkdir(parents=True, exist_ok=True)
+    bench.project.live_file.write_text('{"what": "begin"}\n{"what": "end", "error": "", "decision": "tune"}\n', "utf-8")
+    ann = visitor(bench)
+    assert 'id="ended"' in ann.get("/run").text
+    monkeypatch.setattr("tuneworthy.workbench.running.START_WITHIN", 0.0)
+    monkeypatch.setattr("tuneworthy.workbench.running.subprocess.Popen", lambda *_, **__: None)
+    assert 'id="ended"' not in say(ann, "/run/start")
+
+
+def test_a_page_of_an_ended_run_waits_for_nothing_though_its_process_is_still_there(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.project.store.mkdir(parents=True, exist_ok=True)
+    bench.project.live_file.write_text('{"what": "end", "error": "", "decision": "tune"}\n', "utf-8")
+    monkeypatch.setattr("tuneworthy.workbench.running.Runner.running", True)
+    assert "data-events" not in visitor(bench).get("/run").text

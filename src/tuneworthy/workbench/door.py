@@ -89,7 +89,7 @@ class Door:
                 raise Refused(403, "This change was not asked for by a page of the workbench.")
 
     def form_token(self, request: Request) -> str:
-        """What every form of this session carries."""
+        """What every form that goes to this browser carries."""
         session = request.cookies.get(COOKIE, "")
         return hmac.new(session.encode(), b"form", "sha256").hexdigest()
 

@@ -50,6 +50,7 @@ class Runner:
         """Start a run in a process of its own. Raises ProjectBusy where one is under way."""
         if self.running:
             raise ProjectBusy("a run is under way", next="watch it, or stop it first")
+        self.project.live_file.unlink(missing_ok=True)  # what an earlier run told is not this one's
         options = ["--all"] if everything else []
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tuneworthy.workbench.child", str(self.project.folder), *options],
@@ -111,7 +112,9 @@ async def page(visit: Visit) -> Response:
     board = Board()
     for _, event in runner.since(0):
         board.add(event)
-    return visit.page("run.html", running=runner.running, board=board.table)
+    # a process that has told its end may take a moment to go: its page must not wait for more and reload
+    running = board.table["ended"] is None and runner.running
+    return visit.page("run.html", running=running, board=board.table)
 
 
 async def start(visit: Visit) -> Response:
